@@ -35,7 +35,7 @@ Remarks = Callable[[Mapping[str, Tensor]], list[str]]
 
 
 def of_no_mode(work: Work) -> Work:
-    """The same work with ordinary tensors and no graph, in whichever mode of autograd it is called.
+    """Work with ordinary tensors and no graph, in whichever mode of autograd it is called.
 
     A run and whoever reads its record may be in different modes, and what inference mode makes is read-only outside it.
     """
@@ -47,7 +47,12 @@ class Capture:
     """Tensors of some steps in half precision, within a budget: every k-th step, and always the first and the last.
 
     mode: numbers keeps none, pictures at most 24 steps of x, u, c and D, tensors every step and its move and noise too.
-    budget: bytes. steps: how many the run plans, 0 where nobody knows: of the others then nothing leaves the device.
+    budget: of all captured tensors, bytes.
+    steps: how many the run plans, 0 where nobody knows; so what is thinned out later need not leave the device.
+    stride: every so many steps one is kept.
+    tensors: of the kept steps, {step: {name: [B, ...] float16}}.
+    latest: number and tensors of the latest step, which may be the last.
+    step_count: steps that were seen.
     """
 
     mode: str = "pictures"
@@ -94,11 +99,11 @@ class Capture:
             self.tensors[self.latest[0]] = to_host(self.latest[1])
 
     def _tensors(self, step: Recorded) -> dict[str, Tensor]:
-        seen = step.evaluation
-        named = {"x": step.x, "uncond": seen.unguided, "cond": seen.cond, "guided": seen.denoised}
+        evaluation = step.evaluation
+        named = {"x": step.x, "uncond": evaluation.unguided, "cond": evaluation.cond, "guided": evaluation.denoised}
         if self.mode == "tensors":
             named |= {"move": step.move, "noise": step.noise}
-        named |= seen.gradients
+        named |= evaluation.gradients
         return {name: t.to(torch.float16, copy=True) for name, t in named.items() if t is not None}
 
     def stack(self) -> tuple[list[int], dict[str, Tensor], str]:
@@ -112,12 +117,11 @@ class Capture:
         steps = sorted(self.tensors)
         names = list(dict.fromkeys(name for i in steps for name in self.tensors[i]))
         tensors = {name: torch.stack([self._or_nan(self.tensors[i], name) for i in steps]).cpu() for name in names}
-        count, whole = len(steps), self.step_count
-        note = "" if count == whole else f"{count} of {whole} steps captured: " + self._reason()
+        note = ""
+        if len(steps) < self.step_count:
+            reason = f"every {self.stride} steps and the last, within {self.budget >> 20} MB"
+            note = f"{len(steps)} of {self.step_count} steps captured: {reason}"
         return steps, tensors, note
-
-    def _reason(self) -> str:
-        return f"every {self.stride} steps and the last, within {self.budget >> 20} MB"
 
     @staticmethod
     def _or_nan(tensors: dict[str, Tensor], name: str) -> Tensor:
@@ -135,9 +139,19 @@ def to_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class Accumulator:
     """The numbers of a run: inner products while it goes on, columns when they are asked for.
 
-    stage: one word a step. evaluations: of the network. rows: of the steps that were measured, `waiting` those that are
-    not yet. fault_levels: levels of the last steps, whose numbers a fault took. fault: that fault in a sentence, or "".
-    solved: the fits of the rows. scales: gamma of each step that has one. passes: evaluations of each further pass.
+    setting: what they depend on besides the steps.
+    capture: the tensors that are kept.
+    measurement: takes the row of each step.
+    stage: one word a step.
+    waiting: steps that were not measured yet.
+    rows: of the steps that were.
+    solved: the fits of the rows.
+    fault_levels: levels of the last steps, whose numbers a fault took.
+    fault: that fault in a sentence, or "".
+    scales: gamma of each step that has one.
+    passes: evaluations of each further pass.
+    evaluations: of the network.
+    batch: samples.
     """
 
     def __init__(self, setting: Setting, capture: Capture):

@@ -75,12 +75,12 @@ class Pushes:
 
     @classmethod
     def of(cls, trace: Trace) -> Pushes:
-        """Of all steps of a run."""
+        """The pushes of all steps of a run."""
         gamma, kappa = (trace.steps[name][:, None] for name in ("gamma", "kappa"))
         noisy = bool((trace.record.dot("noise", "noise") > 0).any())
-        kept = contraction(trace.steps["sigma_next"], trace.steps["alpha_next"], trace.header.get("sigma_data"), noisy)
+        left = contraction(trace.steps["sigma_next"], trace.steps["alpha_next"], trace.header.get("sigma_data"), noisy)
         pushed = push(trace.record, gamma, kappa)
-        return cls(pushed, pushed * kept[:, None])
+        return cls(pushed, pushed * left[:, None])
 
     def window(self, sample: int) -> tuple[int, int] | None:
         """First and last step of the shortest stretch that holds 80 % of the mean of both."""

@@ -101,8 +101,8 @@ def _pass_columns(
     columns, count = {}, taken[0].levels[LEVELS.index("count")]
     for name in setting.passes:
         vector = vector_of_pass(name)
-        made = torch.tensor([vector in row.rows for row in taken])[:, None]
-        size = torch.where(made, (record.dot(vector, vector) / count).sqrt(), torch.nan)
+        is_known = torch.tensor([vector in row.rows for row in taken])[:, None]
+        size = torch.where(is_known, (record.dot(vector, vector) / count).sqrt(), torch.nan)
         cost = torch.tensor([row.passes.get(name, 0) for row in taken], dtype=torch.float64)
         scale, *effects = pulled[name]
         columns |= dict(zip(columns_of_pass(name), (cost, scale, size), strict=True))

@@ -45,7 +45,7 @@ def directions_of(trace: Trace) -> Directions | None:
 
 
 def with_directions(trace: Trace) -> Trace:
-    """The same trace with its directions stored, so that they outlive the captured tensors."""
+    """A trace with its directions stored, so that they outlive the captured tensors."""
     directions = directions_of(trace)
     if directions is None:
         return trace

@@ -35,7 +35,7 @@ class Fit(NamedTuple):
 
     @classmethod
     def of(cls, move: Tensor, visits: Sequence[Visit]) -> Fit:
-        """Of a step.  move: without fresh noise. visits: the step and the one before it."""
+        """The fit of a step.  move: without fresh noise. visits: the step and the one before it."""
         groups = [[visit.x, *(guided for guided, _ in visit.answers)] for visit in visits]
         vectors = [move, *(vector for group in groups for vector in group)]
         products = inner_products(vectors, (), room_for(move, len(vectors))).sum(dim=0)
@@ -51,31 +51,32 @@ class Fit(NamedTuple):
             return math.nan
         values, axes = torch.linalg.eigh(among)
         values = values.clamp(min=torch.finfo(values.dtype).eps)
-        rest = float((products[0, 0] - ((along @ axes).square() / values).sum()).clamp(min=0).sqrt())
+        left = float((products[0, 0] - ((along @ axes).square() / values).sum()).clamp(min=0).sqrt())  # of the move
         state = float(size[0])
-        if rest > max(FIT * float(products[0, 0].sqrt()), ROUNDED * state):
+        if left > max(FIT * float(products[0, 0].sqrt()), ROUNDED * state):
             return None
         follows = torch.zeros_like(size)
         follows[1 : self.counts[0]] = 1 / size[1 : self.counts[0]]
         kappa = float((follows @ axes / values * (along @ axes)).sum())
-        rounded = max(rest, SPACED * state) * float(((follows @ axes).square() / values).sum().sqrt())
+        rounded = max(left, SPACED * state) * float(((follows @ axes).square() / values).sum().sqrt())
         return kappa if rounded <= SURE * abs(kappa) else math.nan
 
 
 class Fits:
     """kappa of every step of a run so far, by the shortest memory that explains all of them; nan where there is none.
 
-    fits: of the steps, on the CPU; None of one that asked for nothing. Each is solved once.
+    fits: of the steps, on the CPU; None of one that asked for nothing. solved: kappa of the steps so far by a memory of
+    no step and of one, None where the move has another form.
     """
 
     def __init__(self):
         self.fits: list[Fit | None] = []
-        self.found: tuple[list[float | None], ...] = [], []
+        self.solved: tuple[list[float | None], ...] = [], []
 
     def kappas(self, start: int = 0) -> Tensor:  # -> [n - start]
-        """Of the steps from `start` on."""
-        for memory, found in enumerate(self.found):
-            found += [math.nan if fit is None else fit.kappa(memory) for fit in self.fits[len(found) :]]
-            if None not in found:
-                return torch.tensor(found[start:], dtype=torch.float64)
+        """kappa of the steps from `start` on."""
+        for memory, kappas in enumerate(self.solved):
+            kappas += [math.nan if fit is None else fit.kappa(memory) for fit in self.fits[len(kappas) :]]
+            if None not in kappas:
+                return torch.tensor(kappas[start:], dtype=torch.float64)
         return torch.full((len(self.fits) - start,), torch.nan, dtype=torch.float64)

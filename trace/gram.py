@@ -65,7 +65,7 @@ def _products(lines: Sequence[Tensor], start: int, block: Tensor, rows: int) -> 
 
 
 def with_zeros(products: Tensor, rows: Places, columns: Places) -> Tensor:  # [..., P, Q] -> [..., rows, columns]
-    """The same products with rows and columns of zeros where a vector is not present.
+    """Products of the present vectors, with rows and columns of zeros where a vector is not present.
 
     rows, columns: places of those that are, and how many there are with the others.
     """
@@ -95,7 +95,7 @@ def with_history(names: tuple[str, ...], products: Tensor) -> GramRecord:  # [n,
 
 
 def fill_absent(record: GramRecord) -> GramRecord:
-    """The same where a vector that was not asked for counts as zero; nothing is known where u or D is not.
+    """A record in which a vector that was not asked for counts as zero; nothing is known where u or D is not.
 
     So without a difference c is u, the only prediction that was made.
     """
@@ -136,7 +136,10 @@ class GramRecord:
 
     def dot(self, first: str, second: str) -> Tensor:  # -> [...]
         """Inner product of two recorded vectors."""
-        i, j = sorted((self._position(first), self._position(second)))
+        for name in (first, second):
+            if name not in self.vectors:
+                raise ValueError(f"The record has no vector {name!r}. It holds {', '.join(self.vectors)}.")
+        i, j = sorted((self.vectors.index(first), self.vectors.index(second)))
         return self.K[..., i * len(self.vectors) - i * (i - 1) // 2 + j - i]
 
     def combination(self, first: Combination, second: Combination) -> Tensor:  # -> [...]
@@ -164,11 +167,6 @@ class GramRecord:
         """The record of some of the vectors."""
         pairs = [(name, other) for i, name in enumerate(names) for other in names[i:]]
         return GramRecord(names, torch.stack([self.dot(*pair) for pair in pairs], dim=-1))
-
-    def _position(self, name: str) -> int:
-        if name not in self.vectors:
-            raise ValueError(f"The record has no vector {name!r}. It holds {', '.join(self.vectors)}.")
-        return self.vectors.index(name)
 
 
 def reference_scale(gamma: Coefficient) -> Coefficient:
@@ -279,8 +277,8 @@ def coordinates(
     """
     axes = axes or axes_of(record)
     place = torch.stack([record.combination(v, axes.first), record.combination(v, axes.second)], dim=-1)
-    rest = record.square(v) - place.square().sum(dim=-1)
-    return place, rest.clamp(min=0).sqrt()
+    outside = record.square(v) - place.square().sum(dim=-1)
+    return place, outside.clamp(min=0).sqrt()
 
 
 def axes_of(record: GramRecord) -> Axes:

@@ -298,15 +298,15 @@ def pass_lengths(trace: Trace, name: str) -> Tensor:  # -> [n, B], units of x0-h
 def push_shares(trace: Trace) -> dict[str, float]:
     """Whose the push of a run was: sums over steps and samples of |kappa v|, each over their sum; empty without any."""
     kappa = trace.steps["kappa"].abs()[:, None]
-    made = {name: lengths(trace, part) for name, part in parts_of(trace).items()}
+    lengths_of = {name: lengths(trace, part) for name, part in parts_of(trace).items()}
     if passes := {name: pass_lengths(trace, name) for name in passes_of(trace.steps)}:
         # guidance alone is D' - c, known by its scale and its share across; where these are not, all of D - c counts
         scale, across = (trace.steps[name] for name in SCALES)
         delta = lengths(trace, {"delta": 1.0})
         length = (scale - 1).abs() * delta / (1 - across).sqrt()
-        whole = torch.where(delta > 0, made[GUIDANCE], 0.0)
-        made = {**made, GUIDANCE: torch.where(length.isfinite(), length, whole), **passes}
-    sums = {name: float((kappa * length).nansum()) for name, length in made.items()}
+        whole = torch.where(delta > 0, lengths_of[GUIDANCE], 0.0)
+        lengths_of = {**lengths_of, GUIDANCE: torch.where(length.isfinite(), length, whole), **passes}
+    sums = {name: float((kappa * length).nansum()) for name, length in lengths_of.items()}
     total = sum(sums.values())
     return {name: value / total for name, value in sums.items()} if total > 0 else {}
 

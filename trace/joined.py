@@ -31,15 +31,15 @@ def join(first: Trace, then: Trace) -> Trace | None:
 
 
 def _is_alike(first: Trace, then: Trace) -> bool:
-    shapes, others = ({name: column.shape[1:] for name, column in one.steps.items()} for one in (first, then))
+    shapes, others = ({name: column.shape[1:] for name, column in piece.steps.items()} for piece in (first, then))
     same_size = not then.latent_shape or first.latent_shape == then.latent_shape  # one that was stopped has none
     same_kind = all(first.header.get(name) == then.header.get(name) for name in KINDS)
     return not then.n or (shapes == others and same_size and same_kind)
 
 
 def _joined(first: Trace, then: Trace) -> Trace:
-    columns = [one.steps for one in (first, then) if one.n]
-    steps = {name: torch.cat([one[name] for one in columns]) for name in first.steps}  # reading may add notes
+    columns = [piece.steps for piece in (first, then) if piece.n]
+    steps = {name: torch.cat([steps[name] for steps in columns]) for name in first.steps}  # reading may add notes
     header, more, n = dict(first.header), then.header, first.n + then.n
     header["sigmas"] = [*header["sigmas"][:-1], *more["sigmas"]]
     header["evaluations"] += more["evaluations"]
@@ -47,26 +47,27 @@ def _joined(first: Trace, then: Trace) -> Trace:
     for name in COUNTS:
         if header.get(name) or more.get(name):
             header[name] = dict(Counter(header.get(name)) + Counter(more.get(name)))
-    for name, said in (("notes", [PIECES]), ("faults", [])):
-        header[name] = [*dict.fromkeys([*header.get(name, ()), *more.get(name, ()), *said])]
+    for name, added in (("notes", [PIECES]), ("faults", [])):
+        header[name] = [*dict.fromkeys([*header.get(name, ()), *more.get(name, ()), *added])]
     captured = [*first.captured_steps, *(first.n + i for i in then.captured_steps)]
     tensors = {name: _stacked(first, then, name) for name in {**first.tensors, **then.tensors} if name != END}
-    kept, every = _kept_steps(header["capture"], captured, tensors, n)
-    tensors = {name: tensor[[captured.index(i) for i in kept]] for name, tensor in tensors.items()}
-    note = f"{len(kept)} of {n} steps captured: every {every} and the last" if tensors and len(kept) < n else ""
-    header["capture"] = {**header["capture"], "steps": kept, "note": note}
+    steps_with_room, every = _steps_with_room(header["capture"], captured, tensors, n)
+    tensors = {name: tensor[[captured.index(i) for i in steps_with_room]] for name, tensor in tensors.items()}
+    count = len(steps_with_room)
+    note = f"{count} of {n} steps captured: every {every} and the last" if tensors and count < n else ""
+    header["capture"] = {**header["capture"], "steps": steps_with_room, "note": note}
     end = {END: then.tensors[END]} if END in then.tensors else {}
     return Trace(header, steps, [*first.stage, *then.stage], tensors | end)
 
 
 def _stacked(first: Trace, then: Trace, name: str) -> Tensor:  # -> [k, B, ...]
     """A tensor of the captured steps of both; nan where one of them lacks it."""
-    both = [one.tensors for one in (first, then) if one.captured_steps]
-    return torch.cat([one.get(name, torch.full_like(one["x"], math.nan)) for one in both])
+    both = [piece.tensors for piece in (first, then) if piece.captured_steps]
+    return torch.cat([tensors.get(name, torch.full_like(tensors["x"], math.nan)) for tensors in both])
 
 
-def _kept_steps(capture: dict, captured: list[int], tensors: dict[str, Tensor], n: int) -> tuple[list[int], int]:
-    """Of the captured steps those that there is room for: every so many, and the last."""
+def _steps_with_room(capture: dict, captured: list[int], tensors: dict[str, Tensor], n: int) -> tuple[list[int], int]:
+    """The captured steps that there is room for: every so many, and the last.  -> steps, every how many"""
     size = sum(tensor[0].nbytes for tensor in tensors.values()) or 1
     most = max(min(CAPTURES[capture["mode"]], (capture["budget_mb"] << 20) // size), 2)
     every = 1

@@ -32,12 +32,12 @@ class EndedRun:
 
     @property
     def batch(self) -> int:
-        """Samples."""
+        """How many samples the run has."""
         return 0 if self.end is None else len(self.end)
 
     @property
     def shape(self) -> list[int]:
-        """Of one sample."""
+        """Shape of one sample, without the batch axis."""
         return [] if self.end is None else list(self.end.shape[1:])
 
 

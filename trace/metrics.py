@@ -170,7 +170,7 @@ def out_of_plane(record: GramRecord) -> Tensor:  # 0 .. 1
 
 
 def out_of_span(record: GramRecord) -> Tensor:  # 0 .. 1
-    """M11s: the same against span(x, u, c): steps that scale x (ancestral ones on flow) stay inside."""
+    """M11s: share of a step that leaves span(x, u, c); steps that scale x (ancestral ones on flow) stay inside."""
     return _share_outside(record, {"move": 1.0, "noise": 1.0}, ("a", "delta", "u"))
 
 
@@ -388,7 +388,7 @@ def term_metrics(terms: Sequence[Term], columns: Container[str]) -> dict[str, Me
 
     "log_prob gradient", "log_prob watch", ... and of each that guides "M18 gradient", "M18r gradient", "M18s gradient".
     """
-    own = {
+    log_probs = {
         term.column: Metric("log p of what was asked for", "nats", column=term.column)
         for term in terms
         if term.column in columns
@@ -398,7 +398,7 @@ def term_metrics(terms: Sequence[Term], columns: Container[str]) -> dict[str, Me
         "M18r": ("gradient to difference", "", gradient_to_difference),
         "M18s": ("gradient to prediction", "", gradient_share),
     }
-    return own | {
+    return log_probs | {
         f"{number} {term.name}": Metric(words, unit, partial(function, name=term.name))
         for term in terms
         if term.guides

@@ -40,6 +40,7 @@ def push_outside(record: GramRecord, gamma: Coefficient, scale: Coefficient, sha
 
     nan where nothing goes across, or D holds more than what the share is of.  height: of D over the plane.
     """
-    across, push = (record.square({"delta": reference_scale(gamma) - one, "D-G": 1.0}) for one in (scale, 1.0))
+    gamma = reference_scale(gamma)
+    across, push = (record.square({"delta": gamma - beside, "D-G": 1.0}) for beside in (scale, 1.0))
     by_name = (across / push - share).abs() < NAMED
     return torch.where((share >= ACROSS) & by_name, (height * across**-0.5).clamp(max=1), torch.nan)

@@ -49,9 +49,13 @@ OF_SOME_RUNS = ("part", "passes", "inside", "afterwards", "guider")
 class RunFacts:
     """What every step of a run has in common.
 
-    run: its id. n: number of steps. space: "ve" or "flow". count: N, elements of one sample. vectors: names of the rows
-    of K. sigma_data: rms of clean data, None where unknown. sample: the one that is shown before anybody chooses, as
-    far as that is known.
+    run: id of the run.
+    n: number of steps.
+    space: "ve" or "flow".
+    count: N, elements of one sample.
+    vectors: names of the rows of K.
+    sigma_data: rms of clean data, None where unknown.
+    sample: the one that is shown before anybody chooses, as far as that is known.
     """
 
     run: str
@@ -78,17 +82,12 @@ def run_record(trace: Trace, limit: int | None = None) -> dict:
     if len(steps) < trace.n:
         words = f"{trace.n - len(steps)} of {trace.n} steps left out to keep this record below {limit} bytes"
         header["notes"] = [*header["notes"], words]
-    kept = [step["i"] for step in steps]
-    _set_whiskers(trace, steps, kept)
-    return header | {"choices": round_digits(choices_of(trace, sent, kept)), "steps": steps}
-
-
-def _set_whiskers(trace: Trace, steps: list[dict], kept: list[int]):
-    """Tell steps the 10th and 90th percentile of their shares of the push, where the batch is large enough."""
-    ends = band(shares(Pushes.of(trace).push[kept])) if kept else torch.empty(0, 2)
+    indices = [step["i"] for step in steps]
+    ends = band(shares(Pushes.of(trace).push[indices])) if indices else torch.empty(0, 2)  # of shares of the push
     for step, pair in zip(steps, round_digits(ends), strict=True):
-        if None not in pair:
+        if None not in pair:  # the batch is large enough
             step["whisker"] = pair
+    return header | {"choices": round_digits(choices_of(trace, sent, indices)), "steps": steps}
 
 
 def step_records(
@@ -130,11 +129,11 @@ def numbers_of(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence[s
     level = {name: columns[name].double().cpu() for name in PER_STEP}
     gamma, kappa = level["gamma"][:, None], level["kappa"][:, None]
     noisy = bool((record.dot("noise", "noise") > 0).any())
-    kept = contraction(level["sigma_next"], level["alpha_next"], facts.sigma_data, noisy)[:, None]
+    left = contraction(level["sigma_next"], level["alpha_next"], facts.sigma_data, noisy)[:, None]
     pushed = push(record, gamma, kappa)
     scale, share = (by_name.get(name, unknown) for name in ("M19", "M19a"))
     places = places_of(record, gamma, facts.count, scale, share)
-    return dict.fromkeys(METRICS, unknown) | by_name | {"push": pushed, "left": pushed * kept} | places
+    return dict.fromkeys(METRICS, unknown) | by_name | {"push": pushed, "left": pushed * left} | places
 
 
 def _start_of(row: Mapping[str, Tensor], facts: RunFacts) -> dict:
@@ -162,8 +161,8 @@ def _fitting_samples(
 
     def thin(count: int) -> list[dict]:
         chosen = some_samples(batch, count, shown) if count else []
-        kept = ({"subset": chosen, "samples": [rows[b] for b in chosen]} for rows in samples)
-        return [start | some | rows for start, some, rows in zip(starts, ends, kept, strict=True)]
+        subsets = ({"subset": chosen, "samples": [rows[b] for b in chosen]} for rows in samples)
+        return [start | percentiles | subset for start, percentiles, subset in zip(starts, ends, subsets, strict=True)]
 
     fewer = map(thin, range(min(SOME_SAMPLES, batch), 0, -1))
     return next((steps for steps in fewer if all(size_of(step) <= limit for step in steps)), thin(0))
@@ -208,7 +207,7 @@ def round_digits(value: Any) -> Any:
 
 
 def _round_tensor(values: Tensor) -> Any:
-    """The same for all numbers of a tensor at once.
+    """The numbers of a tensor with 6 significant digits, all at once.
 
     A whole number below 2^53 divided by an exact power of ten is the double nearest to that decimal, so it is written
     with as few digits. Numbers that are not finite, or need a power that is not exact, go one by one.

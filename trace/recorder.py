@@ -19,7 +19,6 @@ from ..samplers.noise_tracking import Parts, parts_of, track, untrack
 from ..samplers.stages import Stages
 
 RECUR = "recur"  # stage of a step back to a noisier level
-ALL = ""  # among the names of passes: all that the network was asked
 MOST_CALLS = 64  # of one step, that wait for its report: a sampler that never reports must not fill the memory
 
 
@@ -38,12 +37,18 @@ class Pass:
 class Evaluation:
     """What one call of the model gave.
 
-    denoised: D [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the stated scale, nan without any.
-    nfe: function evaluations, one for each prediction the network made. stage: a word of the trace, empty if u and c
-    tell it. gradients: shifts of x0-hat by name, [B, ...]; weights: of each in D, [B]. log_probs: what the energies
-    said, [B]. passes: what else was evaluated, by name. mask_change: what a noise mask changed of D, once it was
-    guided. parts: the same of each part of a packed sample; the rest of this, but for D and nfe, is then the first
-    part's.
+    denoised: D [B, ...].
+    uncond, cond: u and c [B, ...], None where not evaluated.
+    gamma: the stated scale, nan without any.
+    nfe: function evaluations, one for each prediction the network made.
+    stage: a word of the trace, empty if u and c tell it.
+    gradients: shifts of x0-hat by name, [B, ...].
+    weights: of each gradient in D, by name, [B].
+    log_probs: what the energies said, by name, [B].
+    passes: what else was evaluated, by name.
+    mask_change: what a noise mask changed of D once it was guided, [B, ...].
+    parts: an evaluation of each part of a packed sample; of this one only D and nfe are then of the whole, all else is
+        of the first part.
     """
 
     denoised: Tensor
@@ -66,20 +71,24 @@ class Evaluation:
 
     @property
     def every_part(self) -> tuple[Evaluation, ...]:
-        """Of each part of a sample, or this alone where it has no parts."""
+        """An evaluation of each part of a sample, or this one alone where it has no parts."""
         return self.parts or (self,)
 
     def split(self, packed: Packed) -> Sequence[Evaluation]:
-        """Of each part of a sample."""
-        return self.parts or [replace(self, denoised=one) for one in packed.split(self.denoised)]
+        """An evaluation of each part of a sample."""
+        return self.parts or [replace(self, denoised=part) for part in packed.split(self.denoised)]
 
 
 @dataclass
 class Visited:
     """A state that a sampler showed: at a call of the model, or at its end.
 
-    x: [B, ...]. parts: noise contained in it, by draw. draws: draws made before. first: it begins a step, as far as
-    that is known. evaluation: None until the model has answered, and where it was not asked.
+    x: the state [B, ...].
+    sigma: its noise level.
+    parts: noise contained in it, by draw.
+    draws: draws made before.
+    first: whether it begins a step, as far as that is known.
+    evaluation: None until the model has answered, and where it was not asked.
     """
 
     x: Tensor
@@ -94,8 +103,15 @@ class Visited:
 class Recorded:
     """A complete step: x' = x + move + noise.
 
-    x, move: [B, ...]; noise: the same, or None where none was injected. nfe: function evaluations of all its stages.
-    pass_nfe: those of each further pass. calls: of the model in this step, its own first.
+    index: number of the step, from 0.
+    x: the state at which it began [B, ...].
+    sigma, sigma_next: noise levels at which it began and ended.
+    evaluation: what the call of the model at x gave.
+    move: the deterministic part of the step [B, ...].
+    noise: the random part [B, ...], None where none was injected.
+    nfe: function evaluations of all stages.
+    pass_nfe: function evaluations of each further pass.
+    calls: what all calls of the model in this step gave, the one at x first.
     """
 
     index: int
@@ -115,25 +131,33 @@ class Recorded:
         return self.move if self.noise is None else self.move + self.noise
 
     def split(self, packed: Packed) -> list[Recorded]:
-        """The same step of each part of a sample, as views."""
-        seen = self.evaluation.split(packed)
-        if len(seen) == 1:
+        """The step of each part of a sample, as views."""
+        evaluations = self.evaluation.split(packed)
+        if len(evaluations) == 1:
             return [self]
         tensors = {"x": self.x, "move": self.move} | ({} if self.noise is None else {"noise": self.noise})
         states = packed.split_table(tensors)
-        calls = zip(*(one.split(packed) for one in self.calls), strict=True) if self.calls else [()] * len(seen)
-        parts = zip(seen, states, calls, strict=True)
-        return [replace(self, evaluation=one, calls=made, **own) for one, own, made in parts]
+        calls = [()] * len(evaluations)
+        if self.calls:
+            calls = zip(*(call.split(packed) for call in self.calls), strict=True)
+        parts = zip(evaluations, calls, states, strict=True)
+        return [replace(self, evaluation=evaluation, calls=of_part, **state) for evaluation, of_part, state in parts]
 
 
 @dataclass
 class Recorder:
     """Turns the calls, draws and callbacks of one run into complete steps.
 
-    commit: receives each Recorded as soon as its next state is known. last_sigma: level at which the run ends. stages:
-    which calls are steps. draws: made so far. lost_draws: steps that drew noise of which nothing was found in the state
-    they led to. silent_calls: model calls of a sampler that ended without a single callback. pending: calls since the
-    last callback. primary: the latest step's. calls: all of that step, so far.
+    commit: receives each Recorded as soon as its next state is known.
+    last_sigma: level at which the run ends.
+    stages: which calls are steps.
+    steps: steps that were reported so far.
+    draws: draws of noise so far.
+    lost_draws: steps that drew noise of which nothing was found in the state they led to.
+    silent_calls: model calls of a sampler that ended without a single callback.
+    pending: calls since the last callback.
+    primary: the call with which the latest step began.
+    calls: all calls of that step so far.
     """
 
     commit: Callable[[Recorded], None]
@@ -227,7 +251,12 @@ class Recorder:
         if at.evaluation is None:
             return  # the model call failed: its exception is on the way
         noise = self._noise(at, reached)
-        spent = _count_evaluations(self.calls)
+        evaluations = [call.evaluation for call in self.calls if call.evaluation is not None]
+        pass_nfe: Counter[str] = Counter()
+        for evaluation in evaluations:
+            pass_nfe.update({name: further.nfe for name, further in evaluation.passes.items()})
+        first = next((i for i, call in enumerate(self.calls) if call is at), len(self.calls))
+        since = [call.evaluation for call in self.calls[first:] if call.evaluation is not None]
         moved = reached.x - at.x  # certain, both states were seen; what is no draw of this step is its move
         self.commit(
             Recorded(
@@ -238,24 +267,8 @@ class Recorder:
                 evaluation=at.evaluation,
                 move=moved if noise is None else moved - noise,
                 noise=noise,
-                nfe=spent.pop(ALL),
-                pass_nfe=spent,
-                calls=_evaluations(self.calls, at),
+                nfe=sum(evaluation.nfe for evaluation in evaluations),
+                pass_nfe=pass_nfe,
+                calls=tuple(since),
             )
         )
-
-
-def _count_evaluations(calls: list[Visited]) -> Counter[str]:
-    """Function evaluations of some calls: ALL of them, and those of each further pass."""
-    seen = [call.evaluation for call in calls if call.evaluation is not None]
-    named = [(name, one.nfe) for evaluation in seen for name, one in evaluation.passes.items()]
-    total: Counter[str] = Counter({ALL: sum(evaluation.nfe for evaluation in seen)})
-    for name, nfe in named:
-        total[name] += nfe
-    return total
-
-
-def _evaluations(calls: list[Visited], first: Visited) -> tuple[Evaluation, ...]:
-    """What a step's calls gave, from its own on."""
-    place = next((i for i, call in enumerate(calls) if call is first), len(calls))
-    return tuple(call.evaluation for call in calls[place:] if call.evaluation is not None)

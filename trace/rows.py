@@ -28,10 +28,14 @@ LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count
 class Setting:
     """What the numbers of a run depend on besides its steps.
 
-    flow: alpha = 1 - sigma instead of 1. response: of the sampler. bound: of M10, 1 for pixels, None for the 99.9 %
-    quantile of |c|. dtype: of the network. terms: the energies that are asked, in the order of the chain. passes: names
-    of the further passes that were seen so far. states_scales: whether gamma is the scale that a chain of ours was
-    handed, so that D - G is what its rules did; else it is measured.
+    flow: whether alpha = 1 - sigma instead of 1.
+    response: of the sampler.
+    bound: of M10, 1 for pixels, None for the 99.9 % quantile of |c|.
+    dtype: of the network.
+    terms: the energies that are asked, in the order of the chain.
+    passes: names of the further passes that were seen so far.
+    states_scales: whether gamma is the scale that a chain of ours was handed, so that D - G is what its rules did; else
+        it is measured.
     """
 
     flow: bool = False
@@ -42,9 +46,9 @@ class Setting:
     passes: tuple[str, ...] = ()
     states_scales: bool = True
 
-    def with_passes(self, seen: Iterable[str]) -> Setting:
-        """The same, with these passes too."""
-        fresh = [name for name in seen if name not in self.passes]
+    def with_passes(self, names: Iterable[str]) -> Setting:
+        """The setting with these further passes, too."""
+        fresh = [name for name in names if name not in self.passes]
         return replace(self, passes=(*self.passes, *fresh)) if fresh else self
 
     @property
@@ -71,12 +75,17 @@ class Setting:
 class Row(NamedTuple):
     """What is taken of a step.
 
+    levels: numbers of the schedule and of the step, by the names in LEVELS.
     products: inner products of the present vectors, gradients and differences of further passes with themselves and
-    with the present HISTORY, [B, P, P + Q] float64 on the run's device. rows, columns: names of the present ones.
+        with the present HISTORY, [B, P, P + Q] float64 on the run's device.
+    rows: names of the P present vectors.
+    columns: names of these and of the Q of HISTORY.
     residual: rms of what the move has that the response has not, nan where that is not known, and of x, [2, B].
-    kappa: of the response, nan without one. fit: what tells kappa then. beyond: shares of D and of c beyond the bound,
-    [2, B].
-    energy_values: what the terms fill, [columns, B]. passes: function evaluations of each further pass.
+    kappa: of the response, nan without one.
+    fit: what tells kappa where there is no response.
+    beyond: shares of D and of c beyond the bound, [2, B].
+    energy_values: what the terms fill, [columns, B].
+    passes: function evaluations of each further pass.
     """
 
     levels: tuple[float, ...]

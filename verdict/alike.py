@@ -57,14 +57,14 @@ def compare_pictures(first: Tensor, second: Tensor) -> Change:  # 2 x [B, 3, H, 
         raise ValueError(
             f"Pictures of {tuple(first.shape)} and {tuple(second.shape)} cannot be compared. Both must be [B, 3, H, W]."
         )
-    lights = [_reduce(linear_light(one.detach().cpu().float().clamp(0, 1)), SEEN) for one in (first, second)]
+    lights = [_reduce(linear_light(batch.detach().cpu().float().clamp(0, 1)), SEEN) for batch in (first, second)]
     return Change(_change_of_colour(*lights), _change_of_structure(*lights))
 
 
 def _change_of_colour(*lights: Tensor) -> Tensor:  # 2 x [B, 3, H, W] -> [B]
-    """Of every cell the distance to the nearest colour around its place, whichever picture lacks the other's more."""
-    one, other = (lab_of(_reduce(light, CELLS)) for light in lights)
-    return _worst(torch.maximum(_nearest(one, other), _nearest(other, one)))
+    """The distance of every cell to the nearest colour around its place, whichever picture lacks the other's more."""
+    first, second = (lab_of(_reduce(light, CELLS)) for light in lights)
+    return _worst(torch.maximum(_nearest(first, second), _nearest(second, first)))
 
 
 def _nearest(lab: Tensor, other: Tensor) -> Tensor:  # 2 x [B, 3, h, w] -> [B, h, w]

@@ -31,37 +31,31 @@ def compare_runs(trace: Trace, half: Trace, shown: Shown | None = None) -> tuple
     whether it is the same picture.
     """
     turned = turned_knobs(trace, half)
-    if strange := _strange(trace, half, turned):
-        return (strange,)
+    if mismatch := _mismatch(trace, half, turned):
+        return (mismatch,)
     at = {"knob": turned[0].name, "half": turned[0].value}
-    ends = _both([run.tensors.get(END) for run in (trace, half)])
-    pictures = _fitting(shown, trace.batch) or (_own_pictures(trace, *ends) if ends else None)
-    found = tuple(_compare_pictures(*pictures, at) if pictures else ())
-    found = found or tuple(_compare_ends(*ends, at) if ends else ())
-    if not found:
+    end, end_of_half = (run.tensors.get(END) for run in (trace, half))
+    ends = None if end is None or end_of_half is None else (end, end_of_half)
+    pictures = None
+    if shown and shown[0].shape == shown[1].shape and len(shown[0]) == trace.batch:
+        pictures = shown
+    elif ends and trace.pixels and ends[0].ndim == 4:  # samples that are pictures themselves, in -1 .. 1
+        pictures = ends[0].float() / 2 + 0.5, ends[1].float() / 2 + 0.5
+    said = tuple(_compare_pictures(*pictures, at) if pictures else ())
+    said = said or tuple(_compare_ends(*ends, at) if ends else ())
+    if not said:
         return (say("half.lost"),)
-    return (*found, *_compare_clipping(trace, half, at))
+    clipped, clipped_of_half = clipped_share(trace), clipped_share(half)
+    if clipped is not None and clipped_of_half is not None and max(clipped, clipped_of_half) > 0:
+        facts = {**at, "own": percent(clipped), "other": percent(clipped_of_half)}
+        said += (say("half.clipped", **facts) if trace.pixels else say("half.beyond", **facts),)
+    return said
 
 
-def _both(tensors: list[Tensor | None]) -> Shown | None:
-    first, second = tensors
-    return None if first is None or second is None else (first, second)
-
-
-def _fitting(shown: Shown | None, batch: int) -> Shown | None:
-    """Pictures that are those of the samples, one each, and alike in size."""
-    return shown if shown and shown[0].shape == shown[1].shape and len(shown[0]) == batch else None
-
-
-def _own_pictures(trace: Trace, own: Tensor, other: Tensor) -> Shown | None:
-    """Samples that are pictures themselves, in -1 .. 1."""
-    return (own.float() / 2 + 0.5, other.float() / 2 + 0.5) if trace.pixels and own.ndim == 4 else None
-
-
-def _compare_pictures(own: Tensor, other: Tensor, at: dict[str, Any]) -> Iterator[Sentence]:
+def _compare_pictures(pictures: Tensor, others: Tensor, at: dict[str, Any]) -> Iterator[Sentence]:
     """What becomes of the pictures; nothing where one is not finite."""
-    change = compare_pictures(own, other)
-    apart, batch = change.distance, len(own)
+    change = compare_pictures(pictures, others)
+    apart, batch = change.distance, len(pictures)
     if not bool(apart.isfinite().all()):
         return
     same, close = apart < SAME, (apart >= SAME) & (apart < CLOSE)
@@ -85,31 +79,24 @@ def _name_change(same: int, close: int, batch: int) -> str:
     return "half.some" if same else "half.other" if batch == 1 else "half.none"
 
 
-def _compare_ends(own: Tensor, other: Tensor, at: dict[str, Any]) -> Iterator[Sentence]:
+def _compare_ends(ends: Tensor, others: Tensor, at: dict[str, Any]) -> Iterator[Sentence]:
     """What becomes of the subject; nothing where no end is finite."""
-    apart = distance(own, other)
+    apart = distance(ends, others)
     if not bool(apart.isfinite().any()):
         return
     count = int((apart < NEAR).sum())
-    name = {0: "half.far", len(own): "half.near"}.get(count, "half.near.some")
-    yield say(name, **at, distance=round(float(apart.nanmedian()), 3), count=count, batch=len(own))
+    name = {0: "half.far", len(ends): "half.near"}.get(count, "half.near.some")
+    yield say(name, **at, distance=round(float(apart.nanmedian()), 3), count=count, batch=len(ends))
 
 
 def turned_knobs(trace: Trace, half: Trace) -> list[RunKnob]:
     """The knobs of the second run that have another value in the first."""
-    own, others = ({knob.key: knob for knob in knobs_of(run, _scale(run))} for run in (trace, half))
-    return [knob for key, knob in others.items() if key in own and knob.value != own[key].value]
+    values = {knob.key: knob.value for knob in knobs_of(trace, _scale(trace))}
+    others = {knob.key: knob for knob in knobs_of(half, _scale(half))}
+    return [knob for key, knob in others.items() if key in values and knob.value != values[key]]
 
 
-def _compare_clipping(trace: Trace, half: Trace, at: dict[str, Any]) -> Iterator[Sentence]:
-    """How much of each run is clipped: the share of all values that the report states of one."""
-    own, other = clipped_share(trace), clipped_share(half)
-    if own is not None and other is not None and max(own, other) > 0:
-        name = "half.clipped" if trace.pixels else "half.beyond"
-        yield say(name, **at, own=percent(own), other=percent(other))
-
-
-def _strange(trace: Trace, half: Trace, turned: list[RunKnob]) -> Sentence | None:
+def _mismatch(trace: Trace, half: Trace, turned: list[RunKnob]) -> Sentence | None:
     """Why the two are no pair that differs in one knob alone."""
     in_chain = len(turned) == 1 and turned[0].kind not in (CFG, DISTILLED)  # its key says that all else is alike
     for name in (name for name in ALIKE if not (in_chain and name == "chain")):

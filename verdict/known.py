@@ -23,8 +23,11 @@ Found = TypeVar("Found", ModelCurves, Picks)
 class Known:
     """What is known of the model of a run.
 
-    curves: what was measured of its pictures; the first that fits counts. trouble: why something that is there could
-    not be used. size: of its data, where its file does not say it. lora_picks: choices of the strengths of its LoRAs.
+    picks: a person's choices of its knobs.
+    curves: what was measured of its pictures; the first that fits counts.
+    trouble: why something that is there could not be used.
+    size: of its data, where its file does not say it.
+    lora_picks: choices of the strengths of its LoRAs, for each LoRA.
     related: what was measured of the same weights with something else put on them.
     """
 
@@ -37,12 +40,14 @@ class Known:
 
     def picks_of(self, knob: RunKnob) -> Picks | None:
         """The choices among which those of a knob are."""
-        return next((one for one in self.lora_picks if one.key == knob.model), None) if knob.model else self.picks
+        if not knob.model:
+            return self.picks
+        return next((picks for picks in self.lora_picks if picks.key == knob.model), None)
 
     def curve_of(self, knob: RunKnob, header: Mapping[str, Any]) -> MeasuredCurve | None:
         """What was measured of a knob in runs that were made as this one.  header: of its trace"""
-        found = (one.curve_for(header, knob.key) for one in self.curves if knob.model in ("", one.key))
-        return next((curve for curve in found if curve), None)
+        fitting = (curves.curve_for(header, knob.key) for curves in self.curves if knob.model in ("", curves.key))
+        return next((curve for curve in fitting if curve), None)
 
 
 def knowledge_without_host(
@@ -54,14 +59,15 @@ def knowledge_without_host(
     """
     key, trouble = model_key(model), []
 
-    def own(given: Found | None, fault: str) -> Found | None:
+    def of_this_model(given: Found | None, fault: str) -> Found | None:
         if given and key and given.key != key:
             trouble.append(say(fault, fault=OTHER.format(given.name)))
             return None
         return given
 
-    known = own(curves, "why.curves.damaged"), included_curves(model)
-    return Known(own(picks, "why.picks.damaged"), tuple(one for one in known if one), tuple(trouble))
+    known = of_this_model(curves, "why.curves.damaged"), included_curves(model)
+    chosen = of_this_model(picks, "why.picks.damaged")
+    return Known(chosen, tuple(curves for curves in known if curves), tuple(trouble))
 
 
 def included_curves(
@@ -69,5 +75,5 @@ def included_curves(
 ) -> ModelCurves | None:
     """What came with the pack for the weights of a model.  Raises as `read`."""
     key, files = model_key(model), sorted(CARDS.glob("*.measured.json"))
-    found = map(read, files) if key else ()
-    return next((one for one in found if one and one.key == key), None)
+    included = map(read, files) if key else ()
+    return next((curves for curves in included if curves and curves.key == key), None)

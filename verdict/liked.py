@@ -69,8 +69,8 @@ def named_by(
         return Liked((), strength, UNKNOWN)
 
     def name(wanted: float) -> float:
-        found = measured.curve.value_of(wanted)
-        return math.nan if found is None else _place(found, bounds, tried)
+        value = measured.curve.value_of(wanted)
+        return math.nan if value is None else _place(value, bounds, tried)
 
     return Liked((), strength, strength.map(name))
 
@@ -80,8 +80,8 @@ def _place(value: float, bounds: tuple[float, float] | None, tried: Sequence[Pic
     low, high = bounds or (-math.inf, math.inf)
     good, rejected = ([pick.cfg for pick in tried if pick.good is liked] for liked in (True, False))
     inside = min(max(value, low), high)
-    split = good and any(min(good) < one < max(good) for one in rejected)
-    return min(good, key=lambda one: abs(one - inside)) if split else inside
+    split = good and any(min(good) < value < max(good) for value in rejected)
+    return min(good, key=lambda value: abs(value - inside)) if split else inside
 
 
 def _rises(point: Measurement, other: Measurement) -> bool:
@@ -91,6 +91,8 @@ def _rises(point: Measurement, other: Measurement) -> bool:
 
 def _by_seed(points: Sequence[Measurement]) -> list[Level]:
     """The levels of several measures of the same seeds as of one: a seed counts once, however often it was liked."""
-    together = zip(*(point.levels for point in points), strict=True)
-    columns = ((one[0].sigma, zip(*(level[1:] for level in one), strict=True)) for one in together)
-    return [Level(sigma, *(torch.stack(column).sum(dim=0) for column in sums)) for sigma, sums in columns]
+    summed = []
+    for levels in zip(*(point.levels for point in points), strict=True):  # of one noise level
+        columns = zip(*(level[1:] for level in levels), strict=True)
+        summed.append(Level(levels[0].sigma, *(torch.stack(column).sum(dim=0) for column in columns)))
+    return summed

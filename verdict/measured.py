@@ -39,7 +39,7 @@ from ..measure.curve import MEASURABLE, VISIBLE, Curve
 from ..measure.estimates import Estimate, likelier_without, variety
 from ..measure.gate import Gate
 from ..measure.levels import Level
-from ..measure.measurement import Measurement, measurement_of, setting_of
+from ..measure.measurement import measurement_of, setting_of
 from ..trace.guidance_effect import cfg_of
 from ..trace.portable import jsonable
 from ..trace.trace import END, MEASURED, Trace, model_key
@@ -82,9 +82,13 @@ CURVE = {
 class MeasuredCurve:
     """A curve of one knob.
 
-    knob: its key. name: of its widget. when: date. beside: what guided all of its runs besides, in words; empty where
-    that differs from value to value, as of a rule's own number, whose key says it. each: pictures of which a row of
-    its points is the sum.
+    knob: the key of the knob.
+    name: of the knob's widget.
+    when: date.
+    curve: what was measured at each value.
+    beside: what else guided all of its runs, in words; empty where that differs from value to value, as of a rule's
+        number, whose key says it.
+    each: pictures of which a row of its points is the sum.
     """
 
     knob: str
@@ -96,12 +100,12 @@ class MeasuredCurve:
 
     @property
     def setting(self) -> Mapping[str, Any]:
-        """What its pictures were made with."""
+        """What the pictures of the curve were made with."""
         return self.curve.points[0].setting
 
     @property
     def pictures(self) -> int:
-        """Of each value."""
+        """How many pictures were measured at each value."""
         return self.each * self.curve.points[0].count
 
     @property
@@ -112,11 +116,11 @@ class MeasuredCurve:
 
     def is_of(self, header: Mapping[str, Any], knob: str) -> bool:
         """Whether a run's pictures may be compared with these.  header: of its trace"""
-        same = self.knob == without_stage(knob) and self.beside in ("", beside_of(header))
-        return same and _plain(self.setting) == _plain(setting_of(header))
+        is_of_knob = self.knob == without_stage(knob) and self.beside in ("", beside_of(header))
+        return is_of_knob and _comparable(self.setting) == _comparable(setting_of(header))
 
     def in_groups(self, count: int) -> MeasuredCurve:
-        """The same with so many rows at most, each the sum of as many pictures: smaller, and as sure."""
+        """The curve with so many rows at most, each the sum of as many pictures: smaller, and as sure."""
         each = math.ceil(self.curve.points[0].count / count)
         points = [
             replace(point, levels=[_grouped(level, each) for level in point.levels]) for point in self.curve.points
@@ -124,7 +128,7 @@ class MeasuredCurve:
         return replace(self, curve=replace(self.curve, points=points), each=self.each * each)
 
     def as_claims(self) -> dict[str, Any]:
-        """As the file says it."""
+        """The curve as a file of curves has it."""
         sums = [point.sums() for point in self.curve.points]
         facts = {"knob": self.knob, "name": self.name, "when": self.when, "beside": self.beside, "each": self.each}
         facts |= {"setting": dict(self.setting)}
@@ -181,22 +185,22 @@ class ModelCurves:
 
     def curve_for(self, header: Mapping[str, Any], knob: str) -> MeasuredCurve | None:
         """The curve with which a run may be compared, if there is one.  header: of its trace"""
-        return next((one for one in self.curves if one.is_of(header, knob)), None)
+        return next((curve for curve in self.curves if curve.is_of(header, knob)), None)
 
     def with_curve(self, curve: MeasuredCurve) -> ModelCurves:
-        """With this one in the place of an earlier one of its knob and setting, or of the oldest of too many."""
+        """The curves with a new one in the place of an earlier one of its subject, or of the oldest of too many."""
 
-        def place(one: MeasuredCurve) -> tuple:
-            return one.knob, one.beside, _plain(one.setting)
+        def subject(curve: MeasuredCurve) -> tuple[str, str, str]:
+            return curve.knob, curve.beside, _comparable(curve.setting)
 
-        others = (one for one in self.curves if place(one) != place(curve))
+        others = (other for other in self.curves if subject(other) != subject(curve))
         return replace(self, curves=(curve, *others)[:MOST_CURVES])
 
     def as_claims(self) -> dict[str, Any]:
-        """As the file says it."""
+        """The curves as their file has them."""
         model = {"name": self.name, "key": self.key, "weights": self.weights, "on": [*self.on]}
         claims = {"format": FORMAT, "version": VERSION, "model": model}
-        return jsonable(claims | {"curves": [one.as_claims() for one in self.curves]})
+        return jsonable(claims | {"curves": [curve.as_claims() for curve in self.curves]})
 
 
 def weights_key(model: Mapping[str, Any]) -> str | None:
@@ -207,7 +211,7 @@ def weights_key(model: Mapping[str, Any]) -> str | None:
 
 def put_on(model: Mapping[str, Any]) -> tuple[str, ...]:
     """What is known of what was put on the weights of a model.  model: of a trace's header"""
-    return tuple(str(one) for one in model.get("on") or ())
+    return tuple(str(name) for name in model.get("on") or ())
 
 
 def _grouped(level: Level, each: int) -> Level:
@@ -220,10 +224,10 @@ def beside_of(header: Mapping[str, Any]) -> str:
     """The rules and the patches that guided a run, in words; the host's own guider is no rule.  header: of its trace"""
     chain = str(header.get("chain") or "")
     chain = PLAIN if chain.upper() in (PLAIN, HOSTS.upper()) else chain
-    return "; ".join(str(one) for one in (chain, *(header.get("patches") or ())) if one)
+    return "; ".join(str(text) for text in (chain, *(header.get("patches") or ())) if text)
 
 
-def _plain(setting: Mapping[str, Any]) -> str:
+def _comparable(setting: Mapping[str, Any]) -> str:
     """A setting as two can be compared, whether they were in a file or not."""
     return json.dumps(jsonable(dict(setting)), sort_keys=True)
 
@@ -237,10 +241,10 @@ def measure_curve(traces: Sequence[Trace], knob: str, when: str) -> MeasuredCurv
     runs: dict[float, dict[Any, Trace]] = {}
     name = knob = without_stage(knob)
     for trace in traces:
-        found = next((one for one in knobs_of(trace, cfg_of(trace)) if one.key == knob), None)
-        if found is not None and found.value is not None and measurement_of(trace.header):
-            name = found.name
-            runs.setdefault(float(found.value), {})[trace.header.get("seed")] = trace
+        stated = next((other for other in knobs_of(trace, cfg_of(trace)) if other.key == knob), None)
+        if stated is not None and stated.value is not None and measurement_of(trace.header):
+            name = stated.name
+            runs.setdefault(float(stated.value), {})[trace.header.get("seed")] = trace
     most = max(map(len, runs.values()), default=0)
     runs = {value: by_seed for value, by_seed in sorted(runs.items()) if 2 * len(by_seed) >= most}
     seeds = [seed for seed in next(iter(runs.values()), {}) if all(seed in by_seed for by_seed in runs.values())]
@@ -257,7 +261,7 @@ def measure_curve(traces: Sequence[Trace], knob: str, when: str) -> MeasuredCurv
 
 
 def _varieties(rows: Sequence[Sequence[Trace]]) -> list[Estimate]:
-    """Of every value, over that of the least; nothing where samples were not kept."""
+    """The variety of every value, over that of the least; nothing where samples were not kept."""
     if not all(END in trace.tensors for row in rows for trace in row):
         return []
     ends = [flat(torch.cat([trace.tensors[END].float() for trace in row])) for row in rows]
@@ -298,8 +302,8 @@ def curves_of(claims: Any, file: str) -> ModelCurves:
         raise ValueError(f"{file}: a JSON object is needed. {REMEDY}")
     check_claims(file, claims, FILE, REMEDY)
     model, curves = claims["model"], claims["curves"]
-    found = tuple(_curve(one, f"{file}, curves[{i}]") for i, one in enumerate(curves))
-    return ModelCurves(model["name"], model["key"], found, model.get("weights") or "", tuple(model.get("on") or ()))
+    read = tuple(_curve(curve, f"{file}, curves[{i}]") for i, curve in enumerate(curves))
+    return ModelCurves(model["name"], model["key"], read, model.get("weights") or "", tuple(model.get("on") or ()))
 
 
 def _curve(claims: Mapping[str, Any], where: str) -> MeasuredCurve:
@@ -307,17 +311,14 @@ def _curve(claims: Mapping[str, Any], where: str) -> MeasuredCurve:
     setting = claims["setting"]
     header = {**setting, "latent": {"shape": setting.get("size")}, "model": {"reading": setting.get("reading")}}
     points = [measurement_of({**header, MEASURED: sums}) for sums in claims["measured"]]
-    varieties = [Estimate(*(math.nan if v is None else v for v in one or [None] * 3)) for one in claims["variety"]]
+    varieties = [Estimate(*(math.nan if v is None else v for v in ends or [None] * 3)) for ends in claims["variety"]]
+    known = [point for point in points if point is not None]
     try:
-        curve = Curve(claims["values"], [_there(point) for point in points], varieties)
+        if len(known) < len(points):
+            raise ValueError("a measure is not what a trace holds.")
+        curve = Curve(claims["values"], known, varieties)
     except ValueError as error:
         raise ValueError(f"{where}: {error} {REMEDY}") from error
     return MeasuredCurve(
         claims["knob"], claims["name"], claims["when"], curve, claims.get("beside") or "", claims.get("each") or 1
     )
-
-
-def _there(point: Measurement | None) -> Measurement:
-    if point is None:
-        raise ValueError("a measure is not what a trace holds.")
-    return point

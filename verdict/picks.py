@@ -49,7 +49,13 @@ PICK = {
 class Pick:
     """One run that somebody judged.
 
-    cfg: value of its knob. by: the judge's name, None for the user. when: date, or None. knob: its key.
+    cfg: value of the knob.
+    sampler_class: of CLASSES.
+    good: whether it was chosen.
+    chain: rules that guided the run, as text.
+    by: the judge's name, None for the user.
+    when: date, or None.
+    knob: key of the knob.
     """
 
     cfg: float
@@ -85,7 +91,7 @@ class Picks:
     picks: tuple[Pick, ...] = ()
 
     def of_class(self, sampler_class: str, knob: str = CFG) -> list[Pick]:
-        """Those of one knob with one class of samplers, of runs that others are compared with."""
+        """The picks of one knob with one class of samplers, of runs that others are compared with."""
         return [p for p in self.picks if (p.sampler_class, p.knob) == (sampler_class, knob) and p.compared]
 
     def range(self, sampler_class: str, knob: str = CFG) -> tuple[float, float] | None:
@@ -111,7 +117,7 @@ class Picks:
         return {key: ranges for key in keys if (ranges := self.ranges(key))}
 
     def merge(self, others: Iterable[Pick]) -> Picks:
-        """With further ones; one of the same run takes the place of what was said of it before."""
+        """The picks with further ones; one of the same run takes the place of what was said of it before."""
         return replace(self, picks=tuple({pick.of: pick for pick in (*self.picks, *others)}.values()))
 
     def without(self, sampler_class: str, knob: str | None = None, values: Collection[float] = ()) -> Picks:
@@ -121,7 +127,7 @@ class Picks:
         return replace(self, picks=tuple(pick for pick in self.picks if pick not in gone))
 
     def as_json(self) -> dict[str, Any]:
-        """As the file says it."""
+        """The picks as their file has them."""
         claims = {"format": FORMAT, "version": VERSION, "model": {"name": self.name, "key": self.key}}
         return claims | {"picks": [asdict(pick) for pick in self.picks]}
 
@@ -146,11 +152,9 @@ def picks_of(claims: Any, file: str) -> Picks:
     if not isinstance(claims, Mapping) or not isinstance(claims.get("picks"), list) or len(claims["picks"]) > MOST:
         raise ValueError(f"{file}: a JSON object with a list of at most {MOST:,} picks is needed. {REMEDY}")
     check_claims(file, claims, FILE, REMEDY)
-    for i, one in enumerate(claims["picks"]):
-        check_claims(f"{file}, picks[{i}]", one if isinstance(one, Mapping) else {}, PICK, REMEDY)
-    return Picks(claims["model"]["name"], claims["model"]["key"], tuple(map(_pick, claims["picks"])))
-
-
-def _pick(one: Mapping[str, Any]) -> Pick:
-    knob, chain = one.get("knob") or CFG, one.get("chain") or PLAIN
-    return Pick(float(one["cfg"]), one["sampler_class"], one["good"], chain, one.get("by"), one.get("when"), knob)
+    picks = []
+    for i, pick in enumerate(claims["picks"]):
+        check_claims(f"{file}, picks[{i}]", pick if isinstance(pick, Mapping) else {}, PICK, REMEDY)
+        knob, chain, by, when = pick.get("knob") or CFG, pick.get("chain") or PLAIN, pick.get("by"), pick.get("when")
+        picks.append(Pick(float(pick["cfg"]), pick["sampler_class"], pick["good"], chain, by, when, knob))
+    return Picks(claims["model"]["name"], claims["model"]["key"], tuple(picks))

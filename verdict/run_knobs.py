@@ -24,12 +24,18 @@ TEXTS, NUMBERS = ("kind", "name", "key", "term", "title", "node", "by_hand", "mo
 class RunKnob:
     """One number that guided a run, or the strength of a LoRA in it.
 
-    kind: CFG, or one of those above. name: of its widget. value: in the run, None where it is unknown or not one. key:
-    by which its picks are kept, with what else guided. term: a gradient's name in the record. title, node: of the node
-    that has the widget, None where nobody tells, or where another number than the widget's acted. low, high: what is
-    worth trying. by_hand: where a preset stood in for the widget, the node's input that must bear its name instead.
+    kind: CFG, DISTILLED, GRADIENT, RULE or LORA.
+    name: of the widget.
+    value: in the run, None where it is unknown or not one number.
+    key: by which picks of the knob are kept, with what else guided.
+    term: a gradient's name in the record.
+    title: of the node that has the widget, None where nobody tells.
+    node: id of that node, None where nobody tells, or where another number than the widget's acted.
+    low, high: what is worth trying.
+    by_hand: where a preset stood in for the widget, the node's input that must bear its name instead.
     model: under which its picks and curves are kept, where that is not the key of the run's model, which a LoRA's
-    strength changes. what: the name of a LoRA.
+        strength changes.
+    what: the name of a LoRA.
     """
 
     kind: str
@@ -47,13 +53,13 @@ class RunKnob:
 
     @property
     def words(self) -> Sentence:
-        """Its name and value, and whose it is."""
+        """Name and value of the knob, and whose it is."""
         facts = {"name": self.name, "value": "?" if self.value is None else self.value}
         title = self.what or self.title
         return say("knob.of", title=title, **facts) if title and self.kind != CFG else say("knob", **facts)
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts and browsers."""
+        """The knob for scripts and browsers."""
         widget: dict[str, Any] = {"title": self.title, "node": self.node, "input": self.name}
         widget |= {"beside": {self.by_hand: self.name}} if self.by_hand else {}
         widget |= {name: value for name, value in (("model", self.model), ("what", self.what)) if value}
@@ -62,7 +68,7 @@ class RunKnob:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> RunKnob:
-        """As a header states it."""
+        """A knob as a header states it."""
         kinds = {**dict.fromkeys(TEXTS, str), **dict.fromkeys(NUMBERS, int | float)}
         stated = {name: facts[name] for name, kind in kinds.items() if isinstance(facts.get(name), kind)}
         return cls(**{"kind": RULE, "name": "", "value": None, "key": ""} | stated)
@@ -71,21 +77,22 @@ class RunKnob:
 def knobs_of(trace: Trace, cfg: float | None) -> tuple[RunKnob, ...]:
     """Every knob of a run, as its header states them, with those that other facts of it tell.  cfg: of the widget"""
     header = trace.header
-    stated = [RunKnob.of(one) for one in header.get("knobs") or ()]
-    kinds, terms = {one.kind for one in stated}, {one.term for one in stated}
-    plain = RunKnob(CFG, CFG, cfg, CFG, low=LEAST_CFG, high=MOST_CFG)
-    found = [replace(one, value=cfg) if one.kind == CFG else one for one in stated]
-    found += [] if CFG in kinds else [plain]
-    told = header.get("distilled_guidance")
-    found += [] if told is None or DISTILLED in kinds else [RunKnob(DISTILLED, DISTILLED, float(told), DISTILLED)]
+    stated = [RunKnob.of(facts) for facts in header.get("knobs") or ()]
+    kinds, terms = {knob.kind for knob in stated}, {knob.term for knob in stated}
+    knobs = [replace(knob, value=cfg) if knob.kind == CFG else knob for knob in stated]
+    if CFG not in kinds:
+        knobs.append(RunKnob(CFG, CFG, cfg, CFG, low=LEAST_CFG, high=MOST_CFG))
+    distilled = header.get("distilled_guidance")
+    if distilled is not None and DISTILLED not in kinds:
+        knobs.append(RunKnob(DISTILLED, DISTILLED, float(distilled), DISTILLED))
     gradients = (term for term in trace.terms if term.guides and term.name not in terms)
-    found += [RunKnob(GRADIENT, "scale", g.scale, f"scale, {g.label}", g.name, g.label) for g in gradients]
-    return tuple(found)
+    knobs += [RunKnob(GRADIENT, "scale", g.scale, f"scale, {g.label}", g.name, g.label) for g in gradients]
+    return tuple(knobs)
 
 
 def model_of(trace: Trace, key: str) -> str | None:
     """By what the picks and curves of a knob of a run are kept.  key: of the knob"""
-    knob = next((one for one in knobs_of(trace, None) if one.key == key), None)
+    knob = next((knob for knob in knobs_of(trace, None) if knob.key == key), None)
     return (knob.model if knob else "") or model_key(trace.header.get("model") or {})
 
 

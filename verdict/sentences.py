@@ -38,10 +38,10 @@ class Sentence:
         """The sentence in a language of LANGUAGES."""
         facts = {name: Words(_words(v, language)) for name, v in self.facts.items()}
         if {"low", "high"} <= facts.keys():
-            one_value = facts["low"] == facts["high"]
-            facts["range"] = facts["low"] if one_value else Words(RANGE[language].format_map(facts))
-        own = SENTENCES[self.id][language].format_map(facts)
-        whole = GAPS[language].join([own, *([self.then.text(language)] if self.then else [])])
+            is_one_value = facts["low"] == facts["high"]
+            facts["range"] = facts["low"] if is_one_value else Words(RANGE[language].format_map(facts))
+        whole = SENTENCES[self.id][language].format_map(facts)
+        whole += GAPS[language] + self.then.text(language) if self.then else ""
         return whole.replace("\uff09 ", "\uff09")  # a full-width bracket brings its own gap
 
     @property
@@ -82,6 +82,7 @@ def comma_list(values: Any) -> str:
 
 
 def _words(value: Any, language: str) -> str:
+    """A fact as it stands in a sentence."""
     if isinstance(value, Sentence):
         return value.text(language)
     return short(value) if isinstance(value, float) else str(value)

@@ -13,7 +13,7 @@ from comfy_extras import nodes_custom_sampler as custom
 import nodes
 from guidance_geometry.figures.table import as_csv, as_json, as_text
 from guidance_geometry.host.recording.host_run import host_run
-from guidance_geometry.host.recording.watch import Recording, Watch
+from guidance_geometry.host.recording.watch import Recording, SamplerArguments, Watch
 from guidance_geometry.host.sampling import dry_run
 from guidance_geometry.host.sampling.guided_run import chain_guider
 from guidance_geometry.nodes.sampling import GGGuidedSampler, GGInspectedSampler
@@ -160,11 +160,13 @@ def observed(parts, latent, inner, guidance, cfg=1.0):
     steps = []
 
     class Collecting(comfy.samplers.Sampler):
-        def sample(self, guider, sigmas, extra_args, callback, *rest):
-            watch = Watch(Recording("numbers"), host_run(inner, guider, sigmas, extra_args, masked=False))
+        def sample(self, *arguments):
+            given = SamplerArguments(*arguments)
+            run = host_run(inner, given.model_wrap, given.sigmas, given.extra_args, masked=False)
+            watch = Watch(Recording("numbers"), run)
             watch.recorder.commit = steps.append
-            watch.listen(extra_args["model_options"])
-            return watch.sample(lambda sampler, *r: sampler.sample(*r), extra_args, callback, rest)
+            watch.listen(given.extra_args["model_options"])
+            return watch.sample(lambda sampler, given: sampler.sample(*given), given)
 
     sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, "euler", "karras", 1.0).sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)
