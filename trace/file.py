@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ MOST_SAMPLES = 65536
 MOST_STEPS = 1_000_000  # 10,000 of a sampler, each repeated 100 times
 MOST_NOTES = 10_000
 MOST_LEVELS = 1000  # of noise, at which a model was asked about finished samples
-OWN_FACTS = (*OF_A_PART, CROSS, "stage")  # a fault may end the record of one part before that of another
+PART_FACTS = (*OF_A_PART, CROSS, "stage")  # a fault may end the record of one part before that of another
 BESIDE = ("workflow", "prompt")  # what stands beside the header, where other programs look for it
 UNSAVED = "Such a trace cannot be saved: record the run again."
 DAMAGED = "The file is damaged: save the trace again."
@@ -132,9 +132,9 @@ def save(trace: Trace, path: str | os.PathLike) -> Trace:
     """
     if len(trace.parts) >= MOST_PARTS:
         raise ValueError(f"The trace has {len(trace.parts) + 1} parts; a file holds {MOST_PARTS}. Save one part.")
-    kept = fit_trace(_with_directions(trace))
-    write_atomically(path, [_pack(kept)])
-    return kept
+    written = fit_trace(_with_directions(trace))
+    write_atomically(path, [_pack(written)])
+    return written
 
 
 def pack_trace(trace: Trace) -> bytes:
@@ -143,7 +143,7 @@ def pack_trace(trace: Trace) -> bytes:
 
 
 def fit_trace(trace: Trace, limit: int = MAX_BYTES) -> Trace:
-    """The same trace with as many captured steps as fit into a file of `limit` bytes."""
+    """A trace with as many captured steps as fit into a file of `limit` bytes."""
     if trace.parts:
         first, *others = _fit_parts([replace(part, parts={}) for part in trace.every_part], limit)
         return replace(first, parts=dict(zip(trace.parts, others, strict=True)))
@@ -166,8 +166,10 @@ def fit_trace(trace: Trace, limit: int = MAX_BYTES) -> Trace:
 
 
 def _fit_parts(parts: Sequence[Trace], limit: int) -> list[Trace]:
-    """Each part with what its numbers need, and of the rest of the file as much as its pictures want of all."""
-    parts = [parts[0], *(_without(part, BESIDE) for part in parts[1:])]  # of which a file has one for all parts
+    """Each part with room for its numbers, and a share of what is left of the file by the size of its pictures."""
+    first, *others = parts
+    headers = [{name: v for name, v in part.header.items() if name not in BESIDE} for part in others]
+    parts = [first, *(replace(part, header=header) for part, header in zip(others, headers, strict=True))]
     needs = [len(_pack(_with_capture(part, [], end=False))) + ROOM_FOR_NAMES for part in parts]
     wants = [sum(map(_size, part.tensors.values())) for part in parts]
     spare, all_of_them = max(limit - sum(needs), 0), max(sum(wants), 1)
@@ -176,16 +178,12 @@ def _fit_parts(parts: Sequence[Trace], limit: int) -> list[Trace]:
     return [fit_trace(part, room) for part, room in zip(parts, rooms, strict=True)]
 
 
-def _without(trace: Trace, facts: Collection[str]) -> Trace:
-    return replace(trace, header={name: value for name, value in trace.header.items() if name not in facts})
-
-
-def even_positions(count: int, kept: int) -> list[int]:
-    """`kept` of `count` positions, evenly, first and last included; nothing when fewer than two fit into several."""
-    kept = min(kept, count)
-    if kept < min(count, 2):
+def even_positions(count: int, most: int) -> list[int]:
+    """At most so many of `count` positions, evenly, with the first and the last; none where these two do not fit."""
+    chosen = min(most, count)
+    if chosen < min(count, 2):
         return []
-    return sorted({round(i * (count - 1) / max(kept - 1, 1)) for i in range(kept)})
+    return sorted({round(i * (count - 1) / max(chosen - 1, 1)) for i in range(chosen)})
 
 
 def some_samples(batch: int, most: int, shown: int) -> list[int]:
@@ -239,10 +237,10 @@ def _pack(trace: Trace) -> bytes:
     metadata = {"gg.format": TRACE_FORMAT, "gg.version": str(VERSION), "gg.header": ascii_json(facts)}
     metadata |= {name: ascii_json(value) for name, value in beside.items() if value is not None}
     if trace.parts:
-        own = [
-            {name: fact for name, fact in _facts(part).items() if name in OWN_FACTS} for part in trace.parts.values()
+        parts = [
+            {name: fact for name, fact in _facts(part).items() if name in PART_FACTS} for part in trace.parts.values()
         ]
-        metadata["gg.parts"] = ascii_json(own)
+        metadata["gg.parts"] = ascii_json(parts)
     for i, part in enumerate(trace.parts.values(), 1):
         tensors |= {f"part{i}.{name}": tensor for name, tensor in _rooms(part).items()}
     data = safetensors_bytes(tensors, metadata | {CHECKSUM: UNSEALED})
@@ -262,7 +260,7 @@ def _rooms(trace: Trace) -> dict[str, Tensor]:
 
 
 def readable(header: Mapping) -> dict:
-    """The same facts as `load` reads them: texts cut to what their field holds; a note names what is left out.
+    """The facts of a header as `load` reads them: texts cut to what their field holds; a note names what is left out.
 
     Raises ValueError where a required field does not hold what it must.
     """
@@ -291,7 +289,7 @@ def _fitting(value: Any, field: Field) -> Any:
 
 
 def _cut_texts(value: Any, most: int) -> Any:
-    """The same with no text longer than so many characters, and no name longer than is read again."""
+    """A value with no text longer than so many characters, and no name longer than is read again."""
     if isinstance(value, dict):
         return {shorten(name, LINE): _cut_texts(item, most) for name, item in value.items()}
     if isinstance(value, list):
@@ -364,12 +362,12 @@ def _header(name: str, metadata: Mapping[str, str]) -> dict:
 
 
 def _part_headers(name: str, header: Mapping, metadata: Mapping[str, str]) -> list[dict]:
-    """Headers of the parts beside the first: what is theirs, over what is said of the run."""
-    own = _json(name, metadata, "gg.parts") if "gg.parts" in metadata else []
-    if not (isinstance(own, list) and len(own) < MOST_PARTS and all(isinstance(facts, dict) for facts in own)):
-        raise ValueError(f"{name}: gg.parts is {quote(own)}, and a list of tables is needed. {DAMAGED}")
-    shared = {fact: value for fact, value in header.items() if fact not in OWN_FACTS}
-    headers = [shared | {fact: value for fact, value in facts.items() if fact in OWN_FACTS} for facts in own]
+    """Headers of the parts beside the first: the facts of each, over what is said of the run."""
+    parts = _json(name, metadata, "gg.parts") if "gg.parts" in metadata else []
+    if not (isinstance(parts, list) and len(parts) < MOST_PARTS and all(isinstance(facts, dict) for facts in parts)):
+        raise ValueError(f"{name}: gg.parts is {quote(parts)}, and a list of tables is needed. {DAMAGED}")
+    shared = {fact: value for fact, value in header.items() if fact not in PART_FACTS}
+    headers = [shared | {fact: value for fact, value in facts.items() if fact in PART_FACTS} for facts in parts]
     for i, facts in enumerate(headers, 1):
         check_claims(f"{name}: the header of part {i}", facts, HEADER, DAMAGED)
         _check_steps(name, facts)
@@ -385,10 +383,10 @@ def _json(name: str, metadata: Mapping[str, str], key: str) -> Any:
 
 def _check_steps(name: str, header: Mapping) -> None:
     """Refuse vectors that are not all there or stand twice, and captured steps that are no steps of the run."""
-    vectors, kept = header["vectors"], header["capture"]["steps"]
+    vectors, captured = header["vectors"], header["capture"]["steps"]
     if not set(VECTORS) <= set(vectors) or len(set(vectors)) < len(vectors):
         raise ValueError(f"{name}: the header's vectors are not {', '.join(VECTORS)} and others. {DAMAGED}")
-    if len(set(kept)) < len(kept) or any(step >= len(header["stage"]) for step in kept):
+    if len(set(captured)) < len(captured) or any(step >= len(header["stage"]) for step in captured):
         raise ValueError(
             f"{name}: the header's capture.steps are not different steps of {len(header['stage'])}. {DAMAGED}"
         )
@@ -400,9 +398,9 @@ def _check_columns(name: str, trace: Trace) -> None:
     n, batch = trace.n, K.shape[1] if K is not None and K.ndim == 3 else 0
     wanted = {"K": (n, batch, pairs), "sum": (n, batch, 3)}
     wanted |= dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(PER_SAMPLE, (n, batch))
-    for made in passes_of(trace.steps):
-        wanted |= dict(zip(columns_of_pass(made), ((n,), (n,), (n, batch)), strict=True))
-        wanted |= dict.fromkeys(effects_of_pass(made), (n, batch))
+    for further in passes_of(trace.steps):
+        wanted |= dict(zip(columns_of_pass(further), ((n,), (n,), (n, batch)), strict=True))
+        wanted |= dict.fromkeys(effects_of_pass(further), (n, batch))
     term_columns = {column for term in trace.terms for column in (term.column, term.weight)}
     wanted |= dict.fromkeys(term_columns & trace.steps.keys(), (n, batch))
     for column, size in wanted.items():

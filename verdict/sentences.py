@@ -36,7 +36,12 @@ class Sentence:
 
     def text(self, language: str = "en") -> str:
         """The sentence in a language of LANGUAGES."""
-        facts = {name: Words(_words(v, language)) for name, v in self.facts.items()}
+        facts: dict[str, Words] = {}
+        for name, value in self.facts.items():
+            if isinstance(value, Sentence):
+                facts[name] = Words(value.text(language))
+            else:
+                facts[name] = Words(short(value) if isinstance(value, float) else str(value))
         if {"low", "high"} <= facts.keys():
             is_one_value = facts["low"] == facts["high"]
             facts["range"] = facts["low"] if is_one_value else Words(RANGE[language].format_map(facts))
@@ -79,10 +84,3 @@ def percent(share: float) -> str:
 def comma_list(values: Any) -> str:
     """Numbers in a row."""
     return ", ".join(map(short, values))
-
-
-def _words(value: Any, language: str) -> str:
-    """A fact as it stands in a sentence."""
-    if isinstance(value, Sentence):
-        return value.text(language)
-    return short(value) if isinstance(value, float) else str(value)

@@ -30,12 +30,18 @@ EMPTY = "empty_negative_prompt"  # the name by which the host's PerpNegGuider ca
 class Predicted:
     """The predictions of one model call so far.
 
-    level: noise level. uncond, cond: [B, ...], None where not evaluated. others: of further conditions [B, ...], by
-    name. unnamed_predictions: predictions [B, ...] of which nobody says what they are. gammas: the stated scale of each
-    part of the sample, nan where nobody states one. nfe: evaluations that the network made. passes: what else was
-    asked, by name. queries: what the network was asked for u and c, by name. guided: the guider's D, where a noise mask
-    changes it afterwards. from_zero: u or c is the zero that the host takes for a condition without entries. places: of
-    passes, by name and number, whether they were asked at a copy of the same x; that is compared once a run.
+    level: noise level.
+    uncond, cond: u and c [B, ...], None where not evaluated.
+    others: predictions of further conditions [B, ...], by name.
+    unnamed_predictions: predictions [B, ...] of which nobody says what they are.
+    gammas: the stated scale of each part of the sample, nan where nobody states one.
+    nfe: evaluations that the network made.
+    passes: what else was asked, by name.
+    queries: what the network was asked for u and c, by name.
+    guided: the guider's D [B, ...], where a noise mask changes it afterwards.
+    from_zero: whether u or c is the zero that the host takes for a condition without entries.
+    places: whether passes, by name and number, were asked at a copy of the same x; that is compared once a run.
+    compared: how many passes of each name were compared in this call.
     """
 
     level: float
@@ -76,7 +82,7 @@ class Predicted:
         if not self._is_at_the_place_of(role, name, query):  # such as one that was blurred, or a tile
             self._count_pass(name, prediction)
             return
-        again = sum(one.partition(" (")[0] == name for one in self.passes)
+        again = sum(known.partition(" (")[0] == name for known in self.passes)
         self.passes[f"{name} ({again + 1})" if again else name] = Pass(first - prediction.detach(), 1)
 
     def _is_at_the_place_of(self, role: str, name: str, query: Asked) -> bool:
@@ -94,20 +100,20 @@ class Predicted:
         self.passes[name] = Pass(torch.full_like(prediction, torch.nan), 1 + (before.nfe if before else 0))
 
     def tell_apart(self, guider: Any) -> Predicted:
-        """The same with u, c and further passes, as far as the conditions and their order tell them."""
-        seen, unnamed = {COND: self.cond, UNCOND: self.uncond}, self.unnamed_predictions
-        missing = next((role for role, one in seen.items() if one is None), None)
+        """These predictions with u, c and further passes, as far as the conditions and their order tell them."""
+        pair, unnamed = {COND: self.cond, UNCOND: self.uncond}, self.unnamed_predictions
+        missing = next((role for role, prediction in pair.items() if prediction is None), None)
         if missing and len(unnamed) == 1:
-            seen[missing] = unnamed[0]
+            pair[missing] = unnamed[0]
         across = EMPTY in getattr(guider, "conds", {})
-        passes = further_passes(seen[UNCOND], seen[COND], self.others, across)
-        return replace(self, **seen, passes={**self.passes, **passes})
+        passes = further_passes(pair[UNCOND], pair[COND], self.others, across)
+        return replace(self, **pair, passes={**self.passes, **passes})
 
     def split(self, packing: Packed) -> list[Predicted]:
-        """Of each part of a sample by itself."""
+        """The predictions of each part of a sample by itself."""
         named = {UNCOND: self.uncond, COND: self.cond, "guided": self.guided}
         pairs = packing.split_table({name: v for name, v in named.items() if v is not None})
-        differences = packing.split_table({name: one.difference for name, one in self.passes.items()})
+        differences = packing.split_table({name: further.difference for name, further in self.passes.items()})
         return [
             replace(
                 self,
@@ -123,11 +129,14 @@ class Evaluations:
     """The model calls of one run.
 
     current: what is evaluated for the call in progress; an evaluation outside the sampler's calls belongs to no step.
-    has_evaluated: whether the network was asked at all so far. inside: how many of its evaluations had a guidance
-    patched into the network, by name. objects: what stands in the place of the network's own parts. depth: how many of
-    the host's evaluations are in progress, one inside another. counts_inside: whether the network asks the host's
-    wrappers, so that a cache may answer for it there. counts_from_other: whether guidance counts from what a node asked
-    under a condition of its own, None until that is known. places: of all calls, see Predicted.
+    has_evaluated: whether the network was asked at all so far.
+    inside: how many of its evaluations had a guidance patched into the network, by name.
+    objects: what stands in the place of the network's own parts.
+    depth: how many of the host's evaluations are in progress, one inside another.
+    counts_inside: whether the network asks the host's wrappers, so that a cache may answer for it there.
+    counts_from_other: whether guidance counts from what a node asked under a condition of its own, None until that is
+        known.
+    places: whether passes were asked at a copy of the same x, for all calls; see Predicted.
     """
 
     def __init__(self, run: HostRun):
@@ -201,38 +210,39 @@ class Evaluations:
         call = call.tell_apart(self.run.guider) if self.run.foreign else self._with_unnamed(call, denoised)
         parts = zip(call.split(packing), packing.split(denoised.clone()), strict=True)
         stage = self._stage(call)
-        seen = [self._evaluation(own, guided, stage) for own, guided in parts]
-        if len(seen) > 1:
-            return replace(seen[0], denoised=packing.join([one.denoised for one in seen]), parts=tuple(seen))
+        evaluations = [self._evaluation(predicted, guided, stage) for predicted, guided in parts]
+        if len(evaluations) > 1:
+            whole = packing.join([evaluation.denoised for evaluation in evaluations])
+            return replace(evaluations[0], denoised=whole, parts=tuple(evaluations))
         return replace(
-            seen[0],
+            evaluations[0],
             gradients={a.name: a.shift for a in answers if a.shift is not None},
             log_probs={a.name: a.log_prob for a in answers},
             weights={a.name: a.weight for a in answers if a.weight is not None},
         )
 
     def _with_unnamed(self, call: Predicted, denoised: Tensor) -> Predicted:
-        """The same with what a node asked under a condition of its own: a further pass, or what guidance counts from.
+        """A call with what a node asked under a condition of its own: a further pass, or what guidance counts from.
 
         It stands as u where D lies at the guider's scale from it over the whole batch, and not so from u. That is told
         once a run, because a number of the device is waited for.
         """
         if call.cond is None or not call.unnamed_predictions:
             return call
-        other, *rest = call.unnamed_predictions
+        other, *further = call.unnamed_predictions
         if self.counts_from_other is None:
-            scales = [_scale_from(one, call.cond, denoised) for one in (call.uncond, other)]
-            own, its = (math.isclose(scale, float(self.run.guider.cfg), rel_tol=SAME) for scale in scales)
-            self.counts_from_other = its and not own
+            scales = [_scale_from(prediction, call.cond, denoised) for prediction in (call.uncond, other)]
+            from_u, from_other = (math.isclose(scale, float(self.run.guider.cfg), rel_tol=SAME) for scale in scales)
+            self.counts_from_other = from_other and not from_u
         uncond, others = call.uncond, {NAMELESS: other}
         if self.counts_from_other:
             uncond, others = other, {} if call.uncond is None else {"negative": call.uncond}
-        others |= {f"{NAMELESS} ({i})": one for i, one in enumerate(rest, 2)}
+        others |= {f"{NAMELESS} ({i})": prediction for i, prediction in enumerate(further, 2)}
         passes = further_passes(uncond, call.cond, others, bool(self.counts_from_other))
         return replace(call, uncond=uncond, passes={**call.passes, **passes})
 
     def _evaluation(self, call: Predicted, denoised: Tensor, stage: str) -> Evaluation:
-        """The same of one part."""
+        """What one part of a call gave.  denoised: D of the part [B, ...]"""
         (gamma,) = call.gammas
         alone = self.run.foreign and call.uncond is None and call.cond is not None
         gamma = 1.0 if alone else gamma  # without u nothing is guided
@@ -244,7 +254,7 @@ class Evaluations:
     def _stage(self, call: Predicted) -> str:
         """A word where u and c do not tell it: what was left out, or handed out by another pack as it had stored it."""
         self.has_evaluated = self.has_evaluated or call.nfe > 0
-        made = sum(one is not None for one in (call.uncond, call.cond))
+        made = sum(prediction is not None for prediction in (call.uncond, call.cond))
         if call.from_zero:
             return FROM_ZERO
         if self.has_evaluated and call.nfe == 0:
@@ -268,9 +278,9 @@ class Evaluations:
 
         Where a guider without a second condition has another scale than 1, the host takes a zero in its place.
         """
-        own = conditions_of(self.run.guider, self.run.foreign)
-        roles = {role: i for i, c in enumerate(conds) for role, entries in own.items() if is_copy(c, entries)}
-        lacks_u = conds[1:] == [None] and UNCOND not in own and not self.run.foreign
+        stated = conditions_of(self.run.guider, self.run.foreign)
+        roles = {role: i for i, c in enumerate(conds) for role, entries in stated.items() if is_copy(c, entries)}
+        lacks_u = conds[1:] == [None] and UNCOND not in stated and not self.run.foreign
         if lacks_u and not math.isclose(float(self.run.guider.cfg), 1.0):
             roles |= {UNCOND: 1}
         if roles or (self.run.foreign and len(conds) != 2) or call.cond is not None:
@@ -307,7 +317,7 @@ def further_passes(
     """
     if cond is None:
         return {}
-    differences = {name: promote(cond) - promote(one) for name, one in others.items()}
+    differences = {name: promote(cond) - promote(other) for name, other in others.items()}
     if uncond is not None and across:
         along = promote(cond) - promote(uncond)
         towards = {name: along - away for name, away in differences.items()}

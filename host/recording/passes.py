@@ -60,7 +60,7 @@ def is_copy(entries: list[dict] | None, of: list[dict] | None) -> bool:
     """Whether a condition is another one or was made from it: the host marks every entry, and copies keep the mark."""
     if entries is None or of is None or entries is of:
         return entries is not None and entries is of
-    marks, marks_of_other = ([entry.get("uuid") for entry in one] for one in (entries, of))
+    marks, marks_of_other = ([entry.get("uuid") for entry in condition] for condition in (entries, of))
     return marks == marks_of_other and None not in marks
 
 
@@ -71,8 +71,8 @@ def pass_name(plain: Asked, other: Asked) -> str:
     first, second = plain.facts, other.facts
     changed = [name for name in first | second if first.get(name) != second.get(name)]
     named = (*map(name_of_patch, fresh), *map(guidance_name, _names_of_asker()), *map(guidance_name, changed))
-    if own := next(filter(None, named), ""):
-        return own
+    if guidance := next(filter(None, named), ""):
+        return guidance
     return "modality" if set(changed) & set(MODALITY) else changed[0].replace("_", " ") if changed else NAMELESS
 
 
@@ -97,6 +97,7 @@ def name_of_patch(patch: Any) -> str:
 
 @lru_cache(1024)
 def _guidance_in(written: str, module: str, used: tuple[str, ...]) -> str:
+    """The first guidance in the name of a function, of its module, or of what its code uses; empty for none."""
     return next(filter(None, map(guidance_name, (written, module.rpartition(".")[2], *used))), "")
 
 
@@ -109,13 +110,10 @@ def guidance_name(written: str) -> str:
         words = WORD.findall(part)
         if abbreviation := next((word.upper() for word in words if word.upper() in ABBREVIATIONS), ""):
             return abbreviation
-        if before := [word for word in words[: _place(words)] if word.capitalize() == word]:
+        end = words.index("Guidance") if "Guidance" in words else 0
+        if before := [word for word in words[:end] if word.capitalize() == word]:
             return before[0].lower() if len(before) == 1 else "".join(word[0] for word in (*before, "Guidance"))
     return ""
-
-
-def _place(words: list[str]) -> int:
-    return words.index("Guidance") if "Guidance" in words else 0
 
 
 def _names_of_asker() -> list[str]:
@@ -128,16 +126,13 @@ def _names_of_asker() -> list[str]:
 
 def _frames_of_asker() -> Iterator[FrameType]:
     """Frames between the host's evaluation and the host's sampling."""
+    between = ("comfy.", f"{HOST}.")  # modules that stand between the host and whoever asks
     frame: FrameType | None = sys._getframe()
-    while frame is not None and _is_between(frame):
+    while frame is not None and _module(frame).startswith(between):
         frame = frame.f_back
-    while frame is not None and not _is_between(frame):
+    while frame is not None and not _module(frame).startswith(between):
         yield frame
         frame = frame.f_back
-
-
-def _is_between(frame: FrameType) -> bool:
-    return _module(frame).startswith(("comfy.", f"{HOST}."))
 
 
 def _module(frame: FrameType) -> str:
@@ -146,16 +141,19 @@ def _module(frame: FrameType) -> str:
 
 def guidance_patches(options: Mapping[str, Any]) -> list[str]:
     """Names of what may change guidance on a MODEL with these options, without what is of this pack."""
-    named = ((_file_of(function), _name_of(function)) for function in _functions(options))
-    return list(dict.fromkeys(f"{_pack_of(file)}: {name}" for file, name in named if not _is_ours(file)))
-
-
-def _is_ours(file: Path) -> bool:
-    """Whether a file is of this pack; a developer's host lies in its hidden folder."""
-    return PACK in file.parents and not file.relative_to(PACK).parts[0].startswith(".")
+    names: dict[str, None] = {}
+    for function in _functions(options):
+        file, plain = _file_of(function), _plain(function)
+        if PACK in file.parents and not file.relative_to(PACK).parts[0].startswith("."):
+            continue  # of this pack; a developer's host lies in a hidden folder of it
+        # the function that made it, which stands in the code of its node, or its own name
+        written = str(getattr(plain, "__qualname__", type(function).__name__)).partition(".<locals>")[0]
+        names[f"{_pack_of(file)}: {written}"] = None
+    return list(names)
 
 
 def _functions(options: Mapping[str, Any]) -> Iterator[Callable]:
+    """Functions that see the predictions of a call or what is made of them."""
     for place in PLACES:
         stored = options.get(place) or ()
         yield from stored if isinstance(stored, list | tuple) else (stored,)
@@ -173,12 +171,8 @@ def _plain(function: Any) -> Any:
     return function if hasattr(function, "__code__") else vars(type(function)).get("__call__", type(function))
 
 
-def _name_of(function: Any) -> str:
-    """The function that made it, which stands in the code of its node, or its own name."""
-    return str(getattr(_plain(function), "__qualname__", type(function).__name__)).partition(".<locals>")[0]
-
-
 def _file_of(function: Any) -> Path:
+    """The file in which a function is written, an empty path where nothing tells."""
     plain = _plain(function)
     code = getattr(plain, "__code__", None)
     module = sys.modules.get(str(getattr(plain, "__module__", "")))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import folder_paths
+from comfy.model_patcher import ModelPatcher
 
 from ..editor.job_wires import class_of, given_of, walk, wires_of
 from ..editor.jobs import RunningJob, within
@@ -49,14 +49,15 @@ class WeightPatch:
         return f"{self.what} {self.value:g}"
 
 
-def weight_patches(job: RunningJob, patcher) -> list[WeightPatch]:
+def weight_patches(job: RunningJob, patcher: ModelPatcher) -> list[WeightPatch]:
     """Each strength in a job with which the weights of this MODEL were patched, in the order of its wire.
 
     A strength of 0 leaves no patch: it counts where its node names a file.
     """
-    strengths = {float(one[0]) for patches in patcher.patches.values() for one in patches if one[2] == WHOLE}
-    found = (_patch(job, node, strengths) for node in walk(job, lambda reader, name, kind: kind in (MODEL, GUIDER)))
-    return [one for one in found if one][::-1]
+    strengths = {float(patch[0]) for patches in patcher.patches.values() for patch in patches if patch[2] == WHOLE}
+    nodes = walk(job, lambda reader, name, kind: kind in (MODEL, GUIDER))
+    patches = [patch for patch in (_patch(job, node, strengths) for node in nodes) if patch]
+    return patches[::-1]
 
 
 def _patch(job: RunningJob, node: str, strengths: set[float]) -> WeightPatch | None:
@@ -64,7 +65,9 @@ def _patch(job: RunningJob, node: str, strengths: set[float]) -> WeightPatch | N
     declares = declaration_of(class_of(job, node) or "")
     if declares is None or MODEL not in declares.outputs or MODEL not in declares.kinds.values():
         return None
-    file = next((one for one in _texts(job, node) if _path(one)), None)
+    inputs = within(job.prompt, node, "inputs") or {}
+    texts = (value for value in inputs.values() if isinstance(value, str) and value)
+    file = next((text for text in texts if _path(text)), None)
     brings = any(kind not in {MODEL, *CONDITIONS, *NUMBERS} for _, _, kind in wires_of(job, node))
     if file is None and not brings:
         return None
@@ -72,15 +75,10 @@ def _patch(job: RunningJob, node: str, strengths: set[float]) -> WeightPatch | N
         value = given_of(job, node, name) if kind == "FLOAT" else None
         if not isinstance(value, int | float):
             continue
-        if any(math.isclose(value, one) for one in strengths) or (value == 0 and file):
+        if any(math.isclose(value, strength) for strength in strengths) or (value == 0 and file):
             what = PureWindowsPath(file).stem if file else job.title_of(node)
             return WeightPatch(node, name, float(value), what[:LONGEST])
     return None
-
-
-def _texts(job: RunningJob, node: str) -> Iterator[str]:
-    inputs = within(job.prompt, node, "inputs") or {}
-    return (one for one in inputs.values() if isinstance(one, str) and one)
 
 
 def _path(name: str) -> Path | None:
@@ -101,20 +99,21 @@ def mark_without(job: RunningJob, patch: WeightPatch) -> str:
 
     nodes = [node for node in walk(job, leads) if node != job.display and class_of(job, node) not in TAPS]
     order = {node: i for i, node in enumerate(nodes)}
-    told = [_told(job, node, order, patch) for node in nodes]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:HEX]
+    described = [_describe(job, node, order, patch) for node in nodes]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:HEX]
 
 
-def _told(job: RunningJob, node: str, order: dict[str, int], patch: WeightPatch) -> list[Any]:
+def _describe(job: RunningJob, node: str, order: dict[str, int], patch: WeightPatch) -> list[Any]:
     """What a node is and is given.  A guider is given what guides, of which the key of a knob tells."""
     inputs = within(job.prompt, node, "inputs") or {}
     wires = {name: order.get(_untapped(job, source)) for name, source, _ in wires_of(job, node)}
-    own = {name: value for name, value in inputs.items() if (node, name) != (patch.node, patch.name)}
+    given = {name: value for name, value in inputs.items() if (node, name) != (patch.node, patch.name)}
     declares = declaration_of(class_of(job, node) or "")
     if declares and GUIDER in declares.outputs:
-        own = {name: value for name, value in own.items() if name in wires}
-    files = [fingerprint(path) for one in own.values() if isinstance(one, str) and one and (path := _path(one))]
-    return [class_of(job, node), {name: wires.get(name, own[name]) for name in sorted(own)}, files]
+        given = {name: value for name, value in given.items() if name in wires}
+    texts = (value for value in given.values() if isinstance(value, str) and value)
+    files = [fingerprint(path) for text in texts if (path := _path(text))]
+    return [class_of(job, node), {name: wires.get(name, given[name]) for name in sorted(given)}, files]
 
 
 def _untapped(job: RunningJob, node: str) -> str:
