@@ -7,7 +7,7 @@ between.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ...guidance.gradients.term import Term, WatchTerm
@@ -35,22 +35,22 @@ def run_knobs(
     distilled: the guidance that the network was told. model: as the header describes it.
     """
     cfg = None if run.foreign else float(getattr(run.guider, CFG, math.nan))
-    at_work = [rule for rule in _rules(run) if not rule.neutral and not isinstance(rule, WatchTerm)]
+    rules = run.chain_run.chain.rules if run.chain_run else ()
+    at_work = [rule for rule in rules if not rule.neutral and not isinstance(rule, WatchTerm)]
     texts = [rule.chain_text for rule in at_work]
-    own = {} if cfg is None else {"kind": CFG, "name": CFG, "key": CFG} | _widget(job, CFG, cfg, _guiders(job))
-    told = {}
+    of_cfg, of_distilled = {}, {}
+    if cfg is not None:  # by the sampler, and the guiders that it is given
+        guiders = walk(job, lambda node, name, kind: kind == GUIDER)
+        of_cfg = {"kind": CFG, "name": CFG, "key": CFG} | _widget(job, CFG, cfg, guiders)
     if distilled is not None:
-        kept = {"kind": DISTILLED, "name": DISTILLED, "key": _key(DISTILLED, cfg, texts), "value": distilled}
-        told = kept | _widget(job, DISTILLED, distilled, _conditions(job))
+        key = _key(DISTILLED, cfg, texts)
+        of_distilled = {"kind": DISTILLED, "name": DISTILLED, "key": key, "value": distilled}
+        of_distilled |= _widget(job, DISTILLED, distilled, _conditions(job))
     ruled = (_of_rule(run, job, rule, cfg, [*texts[:i], *texts[i + 1 :]]) for i, rule in enumerate(at_work))
     beside = [*texts, *([] if distilled is None else [f"{DISTILLED} {distilled:g}"])]
-    put_on = [_of_patch(job, one, _key(f"{one.name}, {one.what}", cfg, beside), model)
-              for one in weight_patches(job, run.patcher)] if job else []  # fmt: skip
-    return [one for one in (own, told, *ruled, *put_on) if one]
-
-
-def _rules(run: HostRun) -> tuple[Rule, ...]:
-    return run.chain_run.chain.rules if run.chain_run else ()
+    put_on = [_of_patch(job, patch, _key(f"{patch.name}, {patch.what}", cfg, beside), model)
+              for patch in weight_patches(job, run.patcher)] if job else []  # fmt: skip
+    return [knob for knob in (of_cfg, of_distilled, *ruled, *put_on) if knob]
 
 
 def _of_rule(run: HostRun, job: RunningJob | None, rule: Rule, cfg: float | None, others: list[str]) -> dict[str, Any]:
@@ -60,8 +60,11 @@ def _of_rule(run: HostRun, job: RunningJob | None, rule: Rule, cfg: float | None
         return {}
     (field, stated), kind = main, getattr(rule, "node_id", "")
     value = float(getattr(rule, field))
-    made = [getattr(rule, "node", "")] if is_term else [one for one in _upstream(job) if class_of(job, one) == kind]
-    widget = _widget(job, stated.name, value, made) or _widget_under_preset(job, stated.name, made)
+    if is_term:
+        nodes = [getattr(rule, "node", "")]
+    else:  # of all that the sampler reads, directly or not
+        nodes = [node for node in walk(job, lambda node, name, kind: True) if class_of(job, node) == kind]
+    widget = _widget(job, stated.name, value, nodes) or _widget_under_preset(job, stated.name, nodes)
     if not is_term and not widget.get("node"):
         return {}
     what = getattr(rule, "asks", "") if is_term else kind
@@ -77,9 +80,9 @@ def _of_patch(job: RunningJob, patch: WeightPatch, key: str, model: Mapping[str,
     low, high = limits_of(class_of(job, patch.node) or "", patch.name)
     limits = {"low": max(low, 0.0)} | ({"high": high} if math.isfinite(high) else {})
     base = model_key({**model, "patches": ""})
-    kept = {"model": f"{base}+{mark_without(job, patch)}"} if base else {}
+    kept_under = {"model": f"{base}+{mark_without(job, patch)}"} if base else {}
     facts = {"kind": LORA, "name": patch.name, "value": patch.value, "key": key, "what": patch.what}
-    return facts | {"node": patch.node, "title": job.title_of(patch.node)} | limits | kept
+    return facts | {"node": patch.node, "title": job.title_of(patch.node)} | limits | kept_under
 
 
 def _key(what: str, cfg: float | None, others: list[str]) -> str:
@@ -88,20 +91,21 @@ def _key(what: str, cfg: float | None, others: list[str]) -> str:
     return shorten(", ".join([what, *more, *others]), LONGEST // 2)
 
 
-def _widget(job: RunningJob | None, name: str, value: float, nodes: Any) -> dict[str, Any]:
+def _widget(job: RunningJob | None, name: str, value: float, nodes: Iterable[str]) -> dict[str, Any]:
     """The one node that holds this number in this input, what it is called, and what may be tried there."""
     nodes = list(nodes) if job else []
-    holding = [one for one in nodes if _is_number(given := given_of(job, one, name)) and math.isclose(given, value)]
-    wired = [one for one in nodes if isinstance(given_of(job, one, name), list)]
-    if job is None or not (found := holding or wired) or (len(found) > 1 and name not in (CFG, DISTILLED)):
+    holding = [node for node in nodes if _is_number(given := given_of(job, node, name)) and math.isclose(given, value)]
+    wired = [node for node in nodes if isinstance(given_of(job, node, name), list)]
+    candidates = holding or wired
+    if job is None or not candidates or (len(candidates) > 1 and name not in (CFG, DISTILLED)):
         return {}
-    return _place_of(job, name, found[0])
+    return _place_of(job, name, candidates[0])
 
 
-def _widget_under_preset(job: RunningJob | None, name: str, nodes: Any) -> dict[str, Any]:
+def _widget_under_preset(job: RunningJob | None, name: str, nodes: Iterable[str]) -> dict[str, Any]:
     """The one node whose preset stands in for this input, and "by_hand": the input that chooses it."""
     preset = [
-        one for one in nodes if isinstance(given_of(job, one, PRESET), str) and _is_number(given_of(job, one, name))
+        node for node in nodes if isinstance(given_of(job, node, PRESET), str) and _is_number(given_of(job, node, name))
     ]
     held = job is not None and len(preset) == 1 and given_of(job, preset[0], PRESET) != name
     return _place_of(job, name, preset[0]) | {"by_hand": PRESET} if job is not None and held else {}
@@ -115,11 +119,6 @@ def _place_of(job: RunningJob, name: str, node: str) -> dict[str, Any]:
     return {"node": node, "title": job.title_of(node)} | limits
 
 
-def _guiders(job: RunningJob | None) -> Iterator[str]:
-    """The sampler, and the guiders that it is given."""
-    return walk(job, lambda node, name, kind: kind == GUIDER)
-
-
 def _conditions(job: RunningJob | None) -> Iterator[str]:
     """What the positive condition of the sampler goes through, the nearest first."""
 
@@ -128,11 +127,6 @@ def _conditions(job: RunningJob | None) -> Iterator[str]:
         return kind == GUIDER or (kind in (CONDITIONING, *ANY) and (name == POSITIVE or not named))
 
     return walk(job, leads)
-
-
-def _upstream(job: RunningJob | None) -> Iterator[str]:
-    """All that the sampler reads, directly or not."""
-    return walk(job, lambda node, name, kind: True)
 
 
 def _is_number(value: Any) -> bool:

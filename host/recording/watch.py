@@ -41,7 +41,7 @@ from .host_run import HostRun, host_run
 from .noise_handover import NoiseHandOver
 from .pieces import Piece, keep_piece, piece_before
 from .plain_predictions import ask_about
-from .run_facts import Observed, trace_of
+from .run_facts import EndedHostRun, trace_of
 
 WATCH = f"{KEY}_watch"  # under which the observation of a run stands in the run's options
 Result = TypeVar("Result")
@@ -541,7 +541,7 @@ class Watch:
         sums = [part.sums() for part in self.measured] if len(self.measured) == len(ends) else [{}] * len(ends)
         traces = [
             trace_of(
-                Observed(
+                EndedHostRun(
                     self.run.id,
                     accumulator,
                     self.run.schedule.tolist(),
