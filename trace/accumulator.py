@@ -116,16 +116,16 @@ class Capture:
             torch.cuda.synchronize()  # the copies of `to_host` are there
         steps = sorted(self.tensors)
         names = list(dict.fromkeys(name for i in steps for name in self.tensors[i]))
-        tensors = {name: torch.stack([self._or_nan(self.tensors[i], name) for i in steps]).cpu() for name in names}
+        tensors = {}
+        for name in names:
+            captured = [self.tensors[i] for i in steps]
+            rows = [step[name] if name in step else torch.full_like(step["x"], torch.nan) for step in captured]
+            tensors[name] = torch.stack(rows).cpu()
         note = ""
         if len(steps) < self.step_count:
             reason = f"every {self.stride} steps and the last, within {self.budget >> 20} MB"
             note = f"{len(steps)} of {self.step_count} steps captured: {reason}"
         return steps, tensors, note
-
-    @staticmethod
-    def _or_nan(tensors: dict[str, Tensor], name: str) -> Tensor:
-        return tensors[name] if name in tensors else torch.full_like(tensors["x"], torch.nan)
 
 
 def to_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -30,7 +30,9 @@ def columns_of(rows: list[Row], setting: Setting, start: int, solved: Fits) -> d
     levels = torch.tensor([row.levels for row in taken], dtype=torch.float64)
     columns = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
     record, count = _record_of(taken, setting), int(columns.pop("count")[0])
-    ratios, term_columns = [columns.pop(name)[:, None] for name in RATIOS], _term_columns(taken, setting)
+    ratios = [columns.pop(name)[:, None] for name in RATIOS]
+    energy_values = torch.stack([row.energy_values for row in taken]).double()
+    term_columns = {column: energy_values[:, i] for i, column in enumerate(setting.columns)}
     floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), setting.dtype))
     weights = {MASKED: 1.0} | {term.name: term_columns[term.weight] for term in setting.terms if term.guides}
     facts = (columns["gamma"], columns.pop("predictions"), weights, setting.passes, floor, count, setting.states_scales)
@@ -86,12 +88,6 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
     level_columns = torch.tensor(levels, dtype=torch.float64).reshape(n, len(LEVELS))
     unknown = {name: torch.full(shape, torch.nan, dtype=torch.float64) for name, shape in shapes.items()}
     return unknown | dict(zip(names, level_columns.unbind(dim=1), strict=False))
-
-
-def _term_columns(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
-    """What the energies said, and with which weight their gradients acted."""
-    values = torch.stack([row.energy_values for row in taken]).double()
-    return {column: values[:, i] for i, column in enumerate(setting.columns)}
 
 
 def _pass_columns(

@@ -53,15 +53,13 @@ def inner_products(rows: Sequence[Tensor], others: Sequence[Tensor], room: Tenso
     """
     lines = [flat(row) for row in (*rows, *others)]
     count, room = lines[0].shape[1], room[:, : len(lines)]
-    starts = range(0, count, room.shape[2])
-    parts = (_products(lines, start, room[..., : count - start], len(rows)) for start in starts)
+    parts = []
+    for start in range(0, count, room.shape[2]):
+        block = room[..., : count - start]  # [B, V + W, n]
+        for place, line in enumerate(lines):
+            block[:, place] = line[:, start : start + block.shape[2]]
+        parts.append(block[:, : len(rows)] @ block.mT)
     return functools.reduce(torch.add, parts)
-
-
-def _products(lines: Sequence[Tensor], start: int, block: Tensor, rows: int) -> Tensor:  # block [B, V + W, n]
-    for place, line in enumerate(lines):
-        block[:, place] = line[:, start : start + block.shape[2]]
-    return block[:, :rows] @ block.mT
 
 
 def with_zeros(products: Tensor, rows: Places, columns: Places) -> Tensor:  # [..., P, Q] -> [..., rows, columns]

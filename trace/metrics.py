@@ -230,7 +230,8 @@ def share_across(
 ) -> Tensor:  # 0 .. 1
     """M19a: how much of the push is no guidance at any scale.  |across|^2 / |D' - c|^2; 0 where across is rounding.
 
-    across = D' - c - (gamma_eff - 1) delta; the rest as in `effective_scale`.
+    across = D' - c - (gamma_eff - 1) delta. gamma: from which D - G is counted. apart: what is named and taken out of
+    D. floor: length of the rounding in delta, if it is more than that of float32.
     """
     push = beyond_c(gamma, apart)
     along = effective_scale(record, gamma, apart, floor) - 1

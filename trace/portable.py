@@ -23,11 +23,7 @@ def jsonable(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]
     if isinstance(value, int | float):
-        return _number(value)
+        if not abs(value) <= sys.float_info.max:  # nan is not either
+            return None
+        return value if abs(value) < 10**LONGEST_NUMBER else float(value)
     return value if isinstance(value, str) or value is None else words_of(value)
-
-
-def _number(value: float) -> float | None:
-    if not abs(value) <= sys.float_info.max:  # nan is not either
-        return None
-    return value if abs(value) < 10**LONGEST_NUMBER else float(value)

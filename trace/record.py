@@ -114,7 +114,9 @@ def step_records(
     samples = _samples(columns, round_digits(torch.stack([by_name[name] for name in names], dim=-1)), len(numbers))
     starts = []
     for i, stage in enumerate(stages):
-        start = _start_of({name: column[i] for name, column in columns.items()}, facts)
+        start = {"v": VERSION, "run": facts.run, "n": facts.n, **dict.fromkeys(PER_STEP)}
+        start |= {"space": facts.space, "N": facts.count, "vectors": list(facts.vectors)}
+        start |= _passes({name: column[i] for name, column in columns.items()})
         start |= dict(zip(PER_STEP, level[i], strict=True))
         start["evals"] = None if start["evals"] is None else int(start["evals"])
         starts.append(start | {"i": first + i, "stage": stage, "numbers": list(numbers)})
@@ -134,12 +136,6 @@ def numbers_of(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence[s
     scale, share = (by_name.get(name, unknown) for name in ("M19", "M19a"))
     places = places_of(record, gamma, facts.count, scale, share)
     return dict.fromkeys(METRICS, unknown) | by_name | {"push": pushed, "left": pushed * left} | places
-
-
-def _start_of(row: Mapping[str, Tensor], facts: RunFacts) -> dict:
-    """A step without its levels and its samples."""
-    start = {"v": VERSION, "run": facts.run, "n": facts.n, **dict.fromkeys(PER_STEP)}
-    return start | {"space": facts.space, "N": facts.count, "vectors": list(facts.vectors)} | _passes(row)
 
 
 def _fitting_samples(

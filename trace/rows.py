@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..guidance.vectors import promote, rms
 from ..samplers.response import Response, StepResponse, Visit
-from ..samplers.steps import Level, level
+from ..samplers.steps import level
 from . import metrics
 from .fit import Fit
 from .gram import COND, HISTORY, MASKED, VECTORS, inner_products, reference_scale, room_for
@@ -103,8 +103,12 @@ class Row(NamedTuple):
 class Measurement:
     """Takes the rows of one run, in order; it keeps what the next row needs of the steps before it.
 
-    before: the last step. deltas: of the two steps before. ratios: noise over signal there. visits: the latest steps,
-    as many as the response reads, and two without one. room: where vectors are widened.
+    setting: what the numbers depend on besides the steps.
+    before: the last step.
+    deltas: delta of the two steps before [B, ...], None where it was not evaluated.
+    ratios: noise over signal at these two steps.
+    visits: the latest steps, as many as the response reads, and two without one.
+    room: where vectors are widened [B, count, n] float64.
     """
 
     def __init__(self, setting: Setting):
@@ -120,11 +124,13 @@ class Measurement:
         rows = self._vectors(step)
         others = self._history(step, rows["delta"])
         rows, others = ({name: v for name, v in group.items() if v is not None} for group in (rows, others))
-        room = self._room(step.x, len(rows) + len(others))
+        count = len(rows) + len(others)
+        if self.room is None or self.room.shape[1] < count:
+            self.room = room_for(step.x, count)
         row = Row(
             levels=self.levels(step),
             products=inner_products(  # in float64: a metric is a small difference of large sums
-                list(rows.values()), list(others.values()), room
+                list(rows.values()), list(others.values()), self.room
             ),
             rows=tuple(rows),
             columns=(*rows, *others),
@@ -138,14 +144,10 @@ class Measurement:
         self.before = step
         return row
 
-    def _room(self, like: Tensor, count: int) -> Tensor:
-        if self.room is None or self.room.shape[1] < count:
-            self.room = room_for(like, count)
-        return self.room
-
     def levels(self, step: Recorded) -> tuple[float, ...]:  # len(LEVELS)
         """Numbers of the schedule, and noise over signal here and at the two steps before (nan where there is none)."""
-        (now, then), before = self._ends(step), self.ratios
+        now, then = level(step.sigma, self.setting.flow), level(step.sigma_next, self.setting.flow)
+        before = self.ratios
         ratio = now.sigma / now.alpha if now.alpha else math.inf
         ratio = ratio if _has_difference(step.evaluation) else math.nan
         self.ratios = (ratio, before[0])
@@ -153,9 +155,6 @@ class Measurement:
         seen = step.evaluation
         predictions = 0 if seen.cond is None else 1 + (seen.uncond is not None)
         return *schedule, step.nfe, step.x.shape[1:].numel(), predictions, ratio, *before
-
-    def _ends(self, step: Recorded) -> tuple[Level, Level]:
-        return level(step.sigma, self.setting.flow), level(step.sigma_next, self.setting.flow)
 
     def _vectors(self, step: Recorded) -> dict[str, Tensor | None]:
         """The vectors of the record.  Differences are formed here, before the dots: see `gram`."""

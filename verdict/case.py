@@ -256,7 +256,7 @@ class Case:
 
     @cached_property
     def stage(self) -> str:
-        """Of a part of a run, which one.
+        """Which part of a run it is, LATER or EARLIER; empty of a whole run.
 
         Without a known sigma_d the longest unguided prediction stands for it, up to 1: a posterior mean is not longer
         than the data, and a picture may be far shorter.

@@ -44,7 +44,7 @@ from .sentences import Sentence, about, comma_list, percent, say, short
 VERSION = 1
 FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
 CLIPPED = 0.25  # share of values beyond what a picture can show, at which no answer is green
-LONG = 1.5  # times the size of clean data, likewise
+LONG = 1.5  # times the size of clean data, at which no answer is green
 COLOUR_OF = {"above": ABOVE, "inside": FINE}  # of a place beside what somebody chose
 MOST_TRIED = 2  # sentences on who chose what
 MOST_PLAIN = 3  # sentences of `why`
@@ -276,6 +276,7 @@ def _what_took_steps(trace: Trace) -> tuple[Sentence, ...]:
 
 
 def _cannot_tell(headline: Sentence, advice: Sentence) -> Answer:
+    """An answer that says why there is none, and what would help."""
     return Answer(headline, UNCLEAR, reasons=(advice,))
 
 
@@ -570,6 +571,7 @@ def _too_long(case: Case) -> Answer | None:
 
 
 def _why_burns(case: Case) -> Sentence:
+    """How much longer guided predictions are than those of the model alone."""
     features = case.features
     return say("why.burns", step=(features.longest or 0) + 1, times=short(round(features.overshoot, 1)), sure=BURNT)
 
@@ -586,7 +588,7 @@ def _of_nothing(case: Case) -> Answer:
 
 
 def _measured_elsewhere(case: Case) -> Iterator[Sentence]:
-    """That these weights were measured in runs like this one with something else put on them, with what."""
+    """With what else on them these weights were measured in runs like this one, if they were."""
     header, key = case.trace.header, case.knob.key
     other = next((curves for curves in case.knowledge.related if curves.curve_for(header, key)), None)
     if other is not None:
