@@ -90,6 +90,13 @@ def test_every_sentence_is_said_of_some_run():
     assert CASES.keys() == FACTS.keys()
 
 
+def test_every_id_is_written_out_where_its_sentence_is_chosen():
+    """A person who reads a sentence finds its id in sentences.json, and with the id the line that says it."""
+    files = [path for room in ("verdict", "host") for path in (ROOT / room).rglob("*.py")]
+    source = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert [name for name in SENTENCES if f'"{name}"' not in source and not name.startswith("plain.")] == []
+
+
 @pytest.mark.parametrize("name", SENTENCES)
 def test_a_sentence_names_the_same_facts_in_every_language(name):
     named = [
