@@ -168,7 +168,8 @@ class Trace(Printed):
 
     def column(self, metric: str) -> Tensor:  # -> [n, B] float64
         """A metric of every step and sample, by its number: "M1", "M6t", "M18 gradient", ... ("M6" is M6t)."""
-        stated = self.metrics.get("M6t" if metric == "M6" else metric)
+        name = "M6t" if metric == "M6" else metric
+        stated = METRICS.get(name) or self.metrics.get(name)
         if stated is None:
             raise ValueError(f"Metric {metric!r} is unknown. Use one of {', '.join(self.metrics)}.")
         if stated.function is None:
@@ -176,7 +177,7 @@ class Trace(Printed):
         sigma_data = self.header.get("sigma_data")
         given = {"count": self.count, "sigma_data": math.nan if sigma_data is None else float(sigma_data)}
         given |= {name: self.steps[name][:, None] for name in ("gamma", "sigma", "alpha")}
-        return stated.function(self.record, **{name: given[name] for name in stated.needs})
+        return stated.function(self.record, **{need: given[need] for need in stated.needs})
 
     def __repr__(self) -> str:
         header = self.header
