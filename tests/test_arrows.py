@@ -1,6 +1,7 @@
 """Which room may import which, tests and tools too, and no circle of modules anywhere. Read from the source."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -165,3 +166,14 @@ def test_what_is_beside_the_pack_keeps_to_its_arrows():
     named = [(file, one) for file in BESIDE for node in imports(file) for one in ours(node, file)]
     strays = [(str(file), ".".join(one)) for file, one in named if not may(file.relative_to(ROOT).parts, one)]
     assert strays == []
+
+
+def test_the_page_of_the_rooms_names_what_is_there():
+    """Every file that it names, and what it says stands in one."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = re.findall(r"`((?:\w+/)+\w+\.(?:py|mjs|json))`", page)
+    assert files
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+    places = re.findall(r"`(\w+)` in `([\w/]+\.py)`", page)
+    assert places
+    assert [place for place in places if place[0] not in (ROOT / place[1]).read_text(encoding="utf-8")] == []
