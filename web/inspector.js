@@ -26,17 +26,28 @@ const OPENED = 50; // milliseconds in which the editor fits a subgraph that it o
 const TOAST = 8000; // milliseconds that a message stands
 const SETTLED = 500; // milliseconds after which the editor knows which workflow a graph belongs to
 const JSON_BODY = { "Content-Type": "application/json" };
+/** @type {Record<string, string>} */
 const PANS = { pointerdown: "processMouseDown", pointermove: "processMouseMove", pointerup: "processMouseUp" };
 const NO_INPUT = { disabled: true, hideInPanel: true }; // it shows, and has no value for App mode: Nodes 2.0 reads the first, the canvas the other
+/** @type {Map<any, Panel>} */
 const panels = new Map(); // node -> Panel, only while the node is in a graph
 const hosts = new Map(); // locator -> the element that Nodes 2.0 keeps on the page for that node
 const known = new Set(); // workflow id + run id of runs that another workflow made and this one took from the cache
 let executed = new WeakSet(); // panels that got their run from the job that is being executed
 let answers = true; // ComfyUI does
+/** @type {{panel: Panel, record: any}[]} */
 let doubtful = []; // records of that job that name another workflow, or none
 
+/** @type {{addEventListener: (kind: string, act: (event: any) => void) => void}} */
+const events = api;
 const root = () => app.rootGraph ?? app.graph;
 const live = () => app.extensionManager?.setting?.get("GuidanceGeometry.Panel.Live") ?? true;
+/** @param {string} path */
+const asked = async (path) => {
+  const answer = await api.fetchApi(`${KEPT}tab/${path}`).catch(() => null);
+  return answer?.status === 200 ? answer.json() : null;
+};
+/** @type {Editor} */
 const editor = {
   root,
   locale: () => app.extensionManager?.setting?.get("Comfy.Locale") ?? "en",
@@ -50,19 +61,13 @@ const editor = {
   write,
   say: (words) => announce(words, "", undefined, "warning"),
   show,
-};
-
-const asked = async (path) => {
-  const answer = await api.fetchApi(`${KEPT}tab/${path}`).catch(() => null);
-  return answer?.status === 200 ? answer.json() : null;
-};
-Object.assign(editor, { // what queues a run again
+  advice: /** @type {any} */ (null), // below: it asks the editor
   answers: () => answers,
   runs: (id) => asked(`runs?${new URLSearchParams({ workflow_id: id })}`),
   run: (id) => asked(`runs/${id}`),
   runsOf: async (job) => (await asked(`runs?${new URLSearchParams({ prompt_id: job })}`))?.runs,
   report: (run, half, shown = []) => asked(`runs/${run}/report${half ? `?${new URLSearchParams([["half", half], ...shown.map((node) => ["shown", node])])}` : ""}`),
-  picks: (...given) => picks(...given),
+  picks: (method, key, body, sampler_class, knob, values) => picks(method, key, body, sampler_class, knob, values),
   curves: (method, body) => curves(method, body),
   upload: (file) => upload(file),
   sizeOf: (file) => sizeOf(editor.address(addressOf({ type: "output", subfolder: "", ...file }))),
@@ -75,11 +80,13 @@ Object.assign(editor, { // what queues a run again
   dequeue: (jobs) => api.fetchApi("/queue", { method: "POST", headers: JSON_BODY, body: JSON.stringify({ delete: jobs }) }),
   changed,
   keep: (node) => keepInspector(node),
-});
+};
 editor.advice = new Advice(editor);
 const tab = new Tab({ ...editor, wheel: null }); // there the wheel scrolls
 
-/** Drag the canvas. Newer Nodes 2.0 begins it itself, and from then on the canvas has the pointer. */
+/** Drag the canvas. Newer Nodes 2.0 begins it itself, and from then on the canvas has the pointer.
+ * @param {any} event
+ */
 function pan(event) {
   const begin = () => app.canvas[PANS[event.type]](event);
   if (!LiteGraph.vueNodesMode) begin();
@@ -93,7 +100,9 @@ function changed() {
   else tracker?.checkState();
 }
 
-/** A node's size as it is drawn: Nodes 2.0 gives a node the room that it needs, and need not write that into the graph. */
+/** A node's size as it is drawn: Nodes 2.0 gives a node the room that it needs, and need not write that into the graph.
+ * @param {any} node
+ */
 function drawnSize(node) {
   /** @type {?HTMLElement} */
   const drawn = app.canvas.graph === node.graph ? document.querySelector(`[data-node-id="${node.id}"]`) : null;
@@ -103,11 +112,12 @@ function drawnSize(node) {
 /** Write a value where a user would, as one step of undo, and say where: the node is seldom in view.
  *
  * source: as of `knobSource`. more: words about what is written beside it.
+ * @param {any} source @param {any} value
  */
 function write(source, value, more = "") {
   const [name, before, beside] = [source.widget.name, source.widget.value, source.beside ?? []];
-  const others = beside.map((one) => ({ again: againOf(root(), one), value: one.widget.value }));
-  if (value === before && beside.every((one) => one.widget.value === one.value)) return;
+  const others = beside.map((/** @type {any} */ one) => ({ again: againOf(root(), one), value: one.widget.value }));
+  if (value === before && beside.every((/** @type {any} */ one) => one.widget.value === one.value)) return;
   const readers = readersOf(root(), source).map(({ node }) => placeName(root(), node, said));
   const again = againOf(root(), source);
   for (const one of [...beside, { ...source, value }]) writeScale(one, one.value);
@@ -115,14 +125,16 @@ function write(source, value, more = "") {
   changed();
   const title = value === before && more ? more : said("wrote", { name, node: placeName(root(), source.node, said), before: number(before), value: number(value) });
   const undo = () => {
-    const back = { ...again(root()), beside: others.map((one) => ({ ...one.again(root()), value: one.value })) };
-    if (back.widget) write({ ...back, beside: back.beside.filter(({ widget }) => widget) }, before);
+    const back = { ...again(root()), beside: others.map((/** @type {any} */ one) => ({ ...one.again(root()), value: one.value })) };
+    if (back.widget) write({ ...back, beside: back.beside.filter((/** @type {any} */ { widget }) => widget) }, before);
   };
   const shared = readers.length > 1 ? said("shared", { nodes: readers.join(", ") }) : "";
   announce(title, [shared, title === more ? "" : more || said("wroteTip")].filter(Boolean).join(" "), { label: said("undo"), onClick: undo });
 }
 
-/** In App mode only the sidebar can show the tab, and no button opens it: what is to be done is said, and it is offered. */
+/** In App mode only the sidebar can show the tab, and no button opens it: what is to be done is said, and it is offered.
+ * @param {any} summary
+ */
 function sayInAppMode(summary) {
   const { report } = summary;
   const { workflow, command } = app.extensionManager;
@@ -132,7 +144,9 @@ function sayInAppMode(summary) {
   announce(found.headline, "", { label: said("guidance"), onClick }, "warning");
 }
 
-/** Say something above the graph; older editors have no buttons there. */
+/** Say something above the graph; older editors have no buttons there.
+ * @param {any} title @param {any} [description] @param {any} [action]
+ */
 function announce(title, description, action, kind = "success") {
   const shown = [...panels.values(), ...[...tab.places.values()].map(({ panel }) => panel)].find(({ host }) => host === document.fullscreenElement);
   if (shown) return shown.set({ note: [title, description].filter(Boolean).join(" \u00b7 ") }); // what the editor says lies below it
@@ -141,7 +155,7 @@ function announce(title, description, action, kind = "success") {
   return toast?.add?.({ severity: "success", summary: title, detail: description, life: TOAST });
 }
 
-/** Bring a node into view, in the subgraph that it stands in. */
+/** Bring a node into view, in the subgraph that it stands in.  @param {any} node */
 function show(node) {
   const { canvas } = app;
   const opens = canvas.graph !== node.graph;
@@ -155,6 +169,7 @@ function show(node) {
   }, OPENED);
 }
 
+/** @param {any} node */
 function keepInspector(node) {
   const { graph } = node;
   graph.beforeChange();
@@ -165,9 +180,10 @@ function keepInspector(node) {
   if (app.canvas.graph === graph) app.canvas.centerOnNode?.(inspector);
 }
 
+/** @param {any} node @param {any} name @param {any} then */
 const after = (node, name, then) => {
   const before = node[name];
-  node[name] = function (...given) {
+  node[name] = /** @this {any} @param {any[]} given */ function (...given) {
     const result = before?.apply(this, given);
     then.apply(this, given);
     return result;
@@ -185,32 +201,34 @@ const reachable = () => {
   return panels;
 };
 
+/** @param {any} given */
 const ofThisWorkflow = ({ workflow_id: id }) => Boolean(id) && id === root()?.id; // jobs of the API have none
+/** @param {any} record */
 const key = (record) => `${root()?.id} ${record.run}`;
 
-api.addEventListener("guidance_geometry.step", ({ detail }) => {
+events.addEventListener("guidance_geometry.step", ({ detail }) => {
   if (!ofThisWorkflow(detail) || !live()) return;
   tab.step(detail);
   for (const target of detail.targets ?? []) panels.get(nodeAt(root(), target))?.step(detail);
 });
-api.addEventListener("guidance_geometry.run", ({ detail }) => tab.endRun(detail));
-api.addEventListener("execution_cached", ({ detail }) => tab.tookFromCache(detail));
-api.addEventListener("guidance_geometry.verdict", ({ detail }) => tab.takeVerdict(detail));
-api.addEventListener("guidance_geometry.verdict", ({ detail }) => sayInAppMode(detail));
-api.addEventListener("execution_success", ({ detail }) => tab.endJob(detail.prompt_id, jobOf));
-for (const kind of ["success", "interrupted", "error"]) api.addEventListener(`execution_${kind}`, () => editor.advice.endJob());
-api.addEventListener("execution_start", () => editor.advice.dropPreview());
-api.addEventListener("b_preview_with_metadata", ({ detail }) => tab.places.size && editor.advice.takePreview(detail));
-api.addEventListener("promptQueued", () => tab.refresh());
-api.addEventListener("execution_start", () => tab.hearQueue());
-api.addEventListener("graphCleared", () => tab.refresh());
-api.addEventListener("graphChanged", redrawAll); // a widget too: what a panel says of it follows, undo included
-api.addEventListener("status", ({ detail }) => hear(detail !== null));
-api.addEventListener("execution_start", () => {
+events.addEventListener("guidance_geometry.run", ({ detail }) => tab.endRun(detail));
+events.addEventListener("execution_cached", ({ detail }) => tab.tookFromCache(detail));
+events.addEventListener("guidance_geometry.verdict", ({ detail }) => tab.takeVerdict(detail));
+events.addEventListener("guidance_geometry.verdict", ({ detail }) => sayInAppMode(detail));
+events.addEventListener("execution_success", ({ detail }) => tab.endJob(detail.prompt_id, jobOf));
+for (const kind of ["success", "interrupted", "error"]) events.addEventListener(`execution_${kind}`, () => editor.advice.endJob());
+events.addEventListener("execution_start", () => editor.advice.dropPreview());
+events.addEventListener("b_preview_with_metadata", ({ detail }) => tab.places.size && editor.advice.takePreview(detail));
+events.addEventListener("promptQueued", () => tab.refresh());
+events.addEventListener("execution_start", () => tab.hearQueue());
+events.addEventListener("graphCleared", () => tab.refresh());
+events.addEventListener("graphChanged", redrawAll); // a widget too: what a panel says of it follows, undo included
+events.addEventListener("status", ({ detail }) => hear(detail !== null));
+events.addEventListener("execution_start", () => {
   executed = new WeakSet();
   doubtful = [];
 });
-api.addEventListener("executed", ({ detail }) => {
+events.addEventListener("executed", ({ detail }) => {
   const record = detail.output?.gg_record?.[0];
   const id = detail.display_node ?? detail.node;
   const panel = record && panels.get(nodeAt(root(), id));
@@ -223,13 +241,13 @@ api.addEventListener("executed", ({ detail }) => {
   }
 });
 for (const [kind, key] of [["execution_interrupted", "tabInterrupted"], ["execution_error", "tabFailed"]]) {
-  api.addEventListener(kind, ({ detail }) => {
+  events.addEventListener(kind, ({ detail }) => {
     const node = nodeAt(root(), detail.node_id);
     reachable().forEach((panel) => panel.endEarly(detail.prompt_id));
     tab.endEarly(detail.prompt_id, jobOf, { key, node: node ? placeName(root(), node, said) : detail.node_type });
   });
 }
-api.addEventListener("execution_success", async ({ detail }) => {
+events.addEventListener("execution_success", async ({ detail }) => {
   const taken = doubtful; // from the cache, or of a job of another tab or of the API: the server knows
   const left = new Map([...reachable().values()].filter((panel) => panel.run && !executed.has(panel)).map((panel) => [panel, panel.whole]));
   const shown = new Map(taken.map(({ panel }) => [panel, panel.whole]));
@@ -244,7 +262,9 @@ api.addEventListener("execution_success", async ({ detail }) => {
   for (const [panel, whole] of left) if (!shown.has(panel)) panel.leftOut(whole);
 });
 
-/** Whether ComfyUI answers; and that its queue has changed, for the editor hears that of every change. */
+/** Whether ComfyUI answers; and that its queue has changed, for the editor hears that of every change.
+ * @param {boolean} there
+ */
 async function hear(there) {
   if (there) lookAgain();
   if (there) tab.hearQueue();
@@ -268,6 +288,7 @@ function redrawAll() {
 /** A record that the server keeps; {gone: true} once it does not, null where there never was one.
  *
  * Not with fetch, which takes several turns: while the editor starts, each of them waits behind the editor's own work.
+ * @param {string} path
  */
 const kept = (path) =>
   new Promise((done) => {
@@ -280,7 +301,9 @@ const kept = (path) =>
   });
 
 /** A job that has ended: {prompt, workflow, samplers, outputs, ended: well, stopped: by a person}, null as long as the server does
- * not know it, undefined where it does not answer. */
+ * not know it, undefined where it does not answer.
+ * @param {any} id
+ */
 async function jobOf(id) {
   const answer = await api.fetchApi(`/history/${id}`).catch(() => null);
   if (!answer?.ok) return undefined;
@@ -288,7 +311,7 @@ async function jobOf(id) {
   if (!entry?.prompt) return null;
   const [, , prompt, extra] = entry.prompt;
   const { status_str: how, messages = [] } = entry.status ?? {};
-  const stopped = messages.some(([kind]) => kind === "execution_interrupted");
+  const stopped = messages.some((/** @type {[string]} */ [kind]) => kind === "execution_interrupted");
   const samplers = extra?.guidance_geometry?.samplers; // host/editor/taps.py found them
   return { prompt, workflow: extra?.extra_pnginfo?.workflow, samplers, outputs: entry.outputs ?? {}, ended: how === "success", stopped };
 }
@@ -297,7 +320,7 @@ async function jobOf(id) {
 async function queuedJobs() {
   const answer = await api.fetchApi("/queue").catch(() => null);
   const { queue_running: running, queue_pending: pending } = answer?.ok ? await answer.json() : {};
-  return running ? [...running, ...pending.sort(([one], [other]) => one - other)] : null;
+  return running ? [...running, ...pending.sort((/** @type {[any]} */ [one], /** @type {[any]} */ [other]) => one - other)] : null;
 }
 
 /** Ids of these jobs. */
@@ -305,25 +328,32 @@ async function inQueue() {
   return (await queuedJobs())?.map(([, job]) => job) ?? null;
 }
 
-/** The workflow that a job was queued from, as far as the server knows. */
+/** The workflow that a job was queued from, as far as the server knows.  @param {any} id */
 const workflowOf = async (id) => (await jobOf(id))?.workflow;
 
-/** What the server stores of a model's good scales after a request; {error} where it refuses, null where nothing is stored. */
+/** What the server stores of a model's good scales after a request; {error} where it refuses, null where nothing is stored.
+ * @param {string} method @param {string} key @param {any} [body] @param {string} [sampler_class] @param {string} [knob]
+ * @param {number[]} [values]
+ */
 async function picks(method, key, body, sampler_class, knob, values = []) {
   const query = new URLSearchParams({ key, ...(sampler_class && { sampler_class }), ...(knob && { knob }) });
-  for (const value of values) query.append("value", value);
+  for (const value of values) query.append("value", String(value));
   const sent = body ? { body: JSON.stringify(body), headers: JSON_BODY } : {};
   const answer = await api.fetchApi(`${KEPT}picks?${query}`, { method, ...sent }).catch(() => null);
   return answer && answer.status !== 204 ? answer.json() : null;
 }
 
-/** What the server keeps of a measured model after a request; {error} where it refuses. */
+/** What the server keeps of a measured model after a request; {error} where it refuses.
+ * @param {string} method @param {any} body
+ */
 async function curves(method, body) {
   const answer = await api.fetchApi(`${KEPT}measured`, { method, headers: JSON_BODY, body: JSON.stringify(body) }).catch(() => null);
   return answer && answer.status !== 204 ? answer.json() : null;
 }
 
-/** Copy a picture into the host's input folder: its name there; null where the host does not take it. */
+/** Copy a picture into the host's input folder: its name there; null where the host does not take it.
+ * @param {any} file
+ */
 async function upload(file) {
   const form = new FormData();
   for (const [name, value] of [["image", file], ["subfolder", "guidance_geometry"]]) form.append(name, value);
@@ -332,7 +362,7 @@ async function upload(file) {
   return name ? [subfolder, name].filter(Boolean).join("/") : null;
 }
 
-/** Width and height of a picture of the server; null where it is gone. */
+/** Width and height of a picture of the server; null where it is gone.  @param {string} src */
 async function sizeOf(src) {
   const picture = Object.assign(new Image(), { src });
   return picture.decode().then(() => [picture.naturalWidth, picture.naturalHeight], () => null);
@@ -344,18 +374,22 @@ function restore() {
   for (const [node, panel] of job ? reachable() : []) if (!panel.run) restoreFrom(job, node, panel);
 }
 
-/** Show what a node showed in a job, unless another run has begun meanwhile. */
+/** Show what a node showed in a job, unless another run has begun meanwhile.
+ * @param {any} job @param {any} node @param {InspectorPanel} panel
+ */
 async function restoreFrom(job, node, panel) {
   const { whole } = panel;
   const record = await kept(`runs/${job}/${pathOf(root(), node)}`);
   if (record && panel.whole === whole && (record.run || !whole)) panel.show(record);
 }
 
+/** @param {string} key @param {object} [values] */
 const said = (key, values) => speaker(editor.locale())(key, values);
 
 /** The tab in one place of the editor, which makes and ends it at every opening and closing. */
 function shownIn() {
-  let box = null;
+  /** @type {any} */ let box = null;
+  /** @param {any} given */
   const render = (given) => {
     box = given;
     tab.mount(box);
@@ -390,16 +424,18 @@ app.registerExtension({
     const about = { title, tooltip: said("guidanceTip"), icon: "pi pi-chart-line" };
     app.extensionManager.registerSidebarTab({ id: SIDEBAR, type: "custom", ...about, ...shownIn() });
   },
+  /** @param {any} node */
   getNodeMenuItems(node) {
     if (!canKeep(root(), node)) return [];
     return [null, { content: said("keep"), callback: () => keepInspector(node) }];
   },
+  /** @param {any} node */
   nodeCreated(node) {
     if (node.comfyClass?.startsWith("GG")) {
       makeRoom(node, node.constructor.nodeData ?? {}, LiteGraph.vueNodesMode);
       beginAtMedian(node);
       beginDark(node, brightness(getComputedStyle(document.body).color) > 0.5); // light words
-      after(node, "onExecuted", (out) => out?.text && sayOn(node, out, editor.address));
+      after(node, "onExecuted", (/** @type {any} */ out) => out?.text && sayOn(node, out, editor.address));
     }
     if (node.comfyClass !== TYPE) return;
     const panel = new Panel(node, editor, hosts);
@@ -424,6 +460,7 @@ app.registerExtension({
       panel.dispose();
     });
   },
+  /** @param {any} outputs */
   onNodeOutputsUpdated(outputs) {
     for (const [node, panel] of reachable()) {
       const record = outputs[locatorOf(root(), node)]?.gg_record?.[0];

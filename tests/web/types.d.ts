@@ -167,3 +167,237 @@ interface View {
 }
 
 declare const LiteGraph: any;
+
+/** A sample at a step. */
+interface StepRow {
+  i: number;
+  step: Step;
+  gram: Gram | null;
+}
+
+/** What a figure over a run draws at a step: numbers by its own names. */
+interface Row {
+  i: number;
+  [name: string]: any;
+}
+
+/** Where steps stand along an axis, 0 left to 1 right: see axes.mjs. */
+interface Positions {
+  at: (i: number) => number;
+  byLevel: boolean;
+  n: number;
+}
+
+/** A panel of a figure with its axes: see axes.mjs. */
+interface Plot {
+  inner: Box;
+  x: (i: number) => number;
+  y: (value: number) => number;
+  base: number;
+  gap: number;
+  spacing: number;
+}
+
+/** Why a figure is empty: see `nothing`. */
+interface Gap {
+  missing: Phrase;
+  advice?: Phrase;
+  rows?: { step: Step; gram: Gram | null }[];
+}
+
+/** A sample over a run, as curves need it: see `runOf`. */
+interface SampleRun {
+  rows: StepRow[];
+  sample: number;
+  facts: Phrase[];
+  where: Positions;
+  stages: number[];
+  empty: Gap;
+  chosen: number | null;
+}
+
+/** One piece of a text; sub: an index. hat: the letter wears one. */
+interface TextRun {
+  t: string;
+  italic?: boolean;
+  sub?: boolean;
+  hat?: boolean;
+}
+
+/** The editor's graph, in either front end: of its nodes only what the panel reads. */
+interface Widget {
+  name: string;
+  value: any;
+  [name: string]: any;
+}
+
+interface Slot {
+  name: string;
+  type?: any;
+  widget?: { name: string };
+  [name: string]: any;
+}
+
+interface GraphNode {
+  id: number | string;
+  inputs?: Slot[];
+  outputs?: any[];
+  widgets?: Widget[];
+  subgraph?: Graph;
+  [name: string]: any;
+}
+
+interface Graph {
+  nodes: GraphNode[];
+  [name: string]: any;
+}
+
+/** Where a number is set: see `scaleSource`. reason: key of a sentence, where it cannot be written there. */
+interface Source {
+  node: GraphNode;
+  widget?: Widget;
+  reason?: string;
+  held?: { node: GraphNode; name: string };
+  beside?: any[];
+}
+
+/** A number that guided a run: see run-knobs.mjs. */
+interface Knob {
+  key: string;
+  kind: string;
+  name: string;
+  value: number | null;
+  title: string | null;
+  what?: string;
+  node: string | null;
+  input: string;
+  limits: [number | null, number | null];
+  beside?: Record<string, any>;
+  model?: string;
+}
+
+/** A job in API form: id -> node. A wire is [id, slot]. */
+type Prompt = Record<string, { class_type: string; inputs: Record<string, any>; [name: string]: any }>;
+
+/** A job that the server knows: see `jobOf` of inspector.js. */
+interface Job {
+  prompt: Prompt;
+  outputs: Record<string, any>;
+  workflow?: any;
+  samplers?: string[];
+  ended?: boolean;
+  stopped?: boolean;
+}
+
+/** A run as the server lists it, or as it comes in (live). A series of runs has a chain of them and nothing else. */
+interface ListedRun {
+  run: string;
+  prompt_id: string;
+  node: string;
+  title: string;
+  list_index: number;
+  index: number;
+  when: number;
+  live?: any;
+  ended?: any;
+  stopped_at?: number | null;
+  chain?: ListedRun[];
+  [name: string]: any;
+}
+
+/** A run that is judged or tried: `run` as the tab lists it, or with `shown`, the node that shows it. */
+interface Judged {
+  run: any;
+  record: Run;
+  knob?: Knob;
+  range?: any;
+}
+
+/** A live message about a run: see host/recording. */
+interface Message {
+  run: string;
+  steps?: Step[];
+  [name: string]: any;
+}
+
+/** What the panel may ask of the editor: inspector.js makes it. The editor of a page (page-panel.mjs) has the first few alone. */
+interface Editor {
+  root: () => Graph | null;
+  locale: () => string;
+  address: (path: string) => string;
+  sources: () => Promise<any>;
+  record: (name: string) => Promise<any>;
+  wheel: ((event: WheelEvent) => void) | null;
+  pan: (event: any) => void;
+  write: (source: Source, value: any, more?: string) => void;
+  say: (words: string) => void;
+  show: (node: GraphNode) => void;
+  advice: import("../../web/lib/advice.mjs").Advice;
+  answers: () => boolean;
+  runs: (workflow: string) => Promise<any>;
+  run: (run: string) => Promise<any>;
+  runsOf: (job: string) => Promise<ListedRun[] | undefined>;
+  report: (run: string, half?: any, shown?: string[]) => Promise<any>;
+  picks: (method: string, key: string, body?: any, sampler_class?: string, knob?: string, values?: number[]) => Promise<any>;
+  curves: (method: string, body: any) => Promise<any>;
+  upload: (file: File) => Promise<string | null>;
+  sizeOf: (file: any) => Promise<any>;
+  job: (job: string) => Promise<Job | null | undefined>;
+  queue: (prompt: Prompt, workflow: any) => Promise<string | null>;
+  inQueue: () => Promise<string[] | null>;
+  queued: () => Promise<{ job: string; workflow: any }[] | undefined>;
+  queueGraph: () => any;
+  freshen: (query: URLSearchParams) => any;
+  dequeue: (jobs: string[]) => any;
+  changed: () => void;
+  keep: (node: any) => void;
+  [name: string]: any;
+}
+
+/** A value on trial: see tries.mjs. state: "waiting", "there" or "failed". */
+interface Card {
+  cfg: number;
+  state: string;
+  shots: any[];
+  record: Run | null;
+  own: boolean;
+  [name: string]: any;
+}
+
+/** What was measured of a model at several values of a knob, as the server tells it. */
+interface Curve {
+  name: string;
+  values: number[];
+  [name: string]: any;
+}
+
+/** A study's page: axes, cells and curves, as sweeps/ writes them. */
+interface Axis {
+  name: string;
+  values: any[];
+  [name: string]: any;
+}
+
+interface Cell {
+  id: string;
+  place: Record<string, any>;
+  measures: Record<string, any>;
+  [name: string]: any;
+}
+
+interface Study {
+  axes: Axis[];
+  rows: Cell[];
+  measures: Record<string, { title: string; unit: string }>;
+  [name: string]: any;
+}
+
+/** Where a value of a study's plot stands. */
+interface Point {
+  x: any;
+  y?: any;
+  [name: string]: any;
+}
+
+type InspectorPanel = import("../../web/lib/panel.mjs").Panel;
+type GuidanceTab = import("../../web/lib/tab.mjs").Tab;

@@ -14,7 +14,9 @@ export class AdviceView {
   isKept = false; // the run's own value was liked more
   at = 0; // row that is shown large
 
-  /** panel: says which run is judged, in which language, and has the place for the pair. */
+  /** panel: says which run is judged, in which language, and has the place for the pair.
+   * @param {InspectorPanel} panel
+   */
   constructor(panel) {
     this.panel = panel;
     const { t } = panel;
@@ -26,7 +28,7 @@ export class AdviceView {
     this.other.box.append(this.see, this.state);
     this.pair = element("div", { class: "gg-shelf gg-pair", style: "--gg-frames: 2" }, this.own.box, this.other.box);
     this.seeds = element("div", { class: "gg-seeds", role: "group", "aria-label": t("seeds") });
-    for (const kind of ["click", "pointerover", "focusin"]) this.seeds.addEventListener(kind, (event) => this.enlargeAt(event));
+    for (const kind of ["click", "pointerover", "focusin"]) this.seeds.addEventListener(kind, (/** @type {any} */ event) => this.enlargeAt(event));
     this.own.flicker.listen(this.seeds, (event) => this.enlargeAt(event));
     this.keep = element("button", { type: "button", class: "gg-keep-own", hidden: true });
     this.keep.addEventListener("click", () => this.keepOwn());
@@ -37,7 +39,7 @@ export class AdviceView {
     panel.parts.advice.append(this.box);
   }
 
-  /** about: as `Advice` takes it; null where nothing is judged. */
+  /** about: as `Advice` takes it; null where nothing is judged.  @param {any} about */
   draw(about) {
     const { panel, own, other } = this;
     const { editor, t } = panel;
@@ -69,27 +71,28 @@ export class AdviceView {
     const facts = { knob: knob.name, value: number(knob.value), other: number(this.value) };
     const keeps = this.isKept ? "takeBack" : "keepOwn";
     put(this.keep, { hidden: !this.isThere, textContent: t(keeps, facts), title: t(`${keeps}Tip`, facts) });
-    const card = pair?.cards.find((one) => one.cfg === pair.value);
+    const card = pair?.cards.find((/** @type {any} */ one) => one.cfg === pair.value);
     put(this.see, { hidden: this.isThere || Boolean(card && card.state !== "failed"), textContent: t("see", { knob: knob.name, value: number(this.value) }) });
     put(this.state, { textContent: this.isThere ? "" : stateOf(pair, card, t) });
   }
 
-  /** A row for each seed, a column for each value. */
+  /** A row for each seed, a column for each value.  @param {any[]} rows @param {any} pair */
   drawSeeds(rows, pair) {
     const { seeds, panel } = this;
     put(seeds, { hidden: rows.length < 2 });
-    const key = JSON.stringify(rows.map((row) => row.map(({ found, i }) => [found.run, i])));
+    const key = JSON.stringify(rows.map((row) => row.map((/** @type {{found: any, i: number}} */ { found, i }) => [found.run, i])));
     if (seeds.dataset.key !== key) {
       seeds.dataset.key = key;
       seeds.style.setProperty("--gg-rows", String(Math.max(rows.length, LEAST))); // each has its place before it comes
+      /** @param {{found: any, i: number}} given */
       const picture = ({ found, i }) => shotsOf(panel.editor, found, "")[i];
-      const head = element("div", { class: "gg-heads" }, ...(pair?.cards ?? []).map(({ cfg }) => element("span", {}, number(cfg))));
+      const head = element("div", { class: "gg-heads" }, ...(pair?.cards ?? []).map((/** @type {{cfg: number}} */ { cfg }) => element("span", {}, number(cfg))));
       seeds.replaceChildren(head, ...rows.map((row, i) => element("button", { type: "button", class: "gg-seed", "data-row": i, "aria-label": panel.t("seedOf", { i: nth(i), n: rows.length }) }, ...row.map(picture))));
     }
     for (const one of seeds.querySelectorAll("[data-row]")) one.setAttribute("aria-pressed", String(Number(one.dataset.row) === this.at));
   }
 
-  /** The pair of a seed, from which an event comes; returns whether there is one. */
+  /** The pair of a seed, from which an event comes; returns whether there is one.  @param {any} given */
   enlargeAt({ target }) {
     const row = target.closest("[data-row]");
     if (row && Number(row.dataset.row) !== this.at) {
@@ -104,7 +107,7 @@ export class AdviceView {
     const { panel, about } = this;
     const { tryouts, tries, t } = panel;
     const pair = panel.editor.advice.pairOf(about.run.run);
-    pair.kept = pair.kept ? await tryouts.takeBack(pair.kept) : await tryouts.prefer(...pair.cards.map(({ cfg }) => cfg), pair.knob);
+    pair.kept = pair.kept ? await tryouts.takeBack(pair.kept) : await tryouts.prefer(.../** @type {[number, number]} */ (pair.cards.map((/** @type {Card} */ { cfg }) => cfg)), pair.knob);
     const range = tryouts.range();
     panel.set({ note: tryouts.unkept ? t(tryouts.unkept) : pair.kept && range ? tries.named("rangeWords", range) : "" });
   }
@@ -118,14 +121,16 @@ export class AdviceView {
     const said = pair?.isDone ? saidOf(pair, panel.t).filter(Boolean) : [];
     const rows = [...this.seeds.querySelectorAll("[data-row]")];
     const { name, value } = knobOf(about?.record ?? panel.whole);
-    const columns = pair ? pair.cards.map(({ cfg }) => cfg) : [];
-    const values = pair ? columns.map((cfg, k) => ({ name: `${name} ${number(cfg)}`, shots: rows.map((row) => row.children[k]) })) : [{ name: "", shots: [...own.shots.children] }];
+    const columns = pair ? pair.cards.map((/** @type {{cfg: number}} */ { cfg }) => cfg) : [];
+    const values = pair ? columns.map((/** @type {number} */ cfg, /** @type {number} */ k) => ({ name: `${name} ${number(cfg)}`, shots: rows.map((row) => row.children[k]) })) : [{ name: "", shots: [...own.shots.children] }];
     const { headline, why = [], colour } = verdictOf(about?.record ?? panel.whole, panel.editor.locale()) ?? {};
     const [first, ...lines] = said.length ? said : [headline ?? "", ...why];
     return { headline: first, lines, tone: said.length ? null : colour, values, columns, name, own: value, curve: null };
   }
 
-  /** While a run goes: the host's preview of it, else the picture of the run before. */
+  /** While a run goes: the host's preview of it, else the picture of the run before.
+   * @param {string} node @param {any} live
+   */
   drawLive(node, live) {
     const { panel, own, other } = this;
     const { editor, t } = panel;
@@ -138,10 +143,11 @@ export class AdviceView {
   }
 }
 
-/** What stands in the empty frame. */
+/** What stands in the empty frame.  @param {any} pair @param {any} card @param {Speaker} t */
 function stateOf(pair, card, t) {
   const { trouble } = pair ?? {};
   if (trouble) return t(trouble.key, { knob: pair.knob.name, node: trouble.node ? `${trouble.node.title ?? trouble.node.type} (${trouble.node.id})` : "" });
   if (pair && !card) return t("seeing");
-  return { waiting: t("seeing"), failed: t("unseen") }[card?.state] ?? "";
+  /** @type {Record<string, string>} */ const words = { waiting: t("seeing"), failed: t("unseen") };
+  return words[card?.state] ?? "";
 }

@@ -18,9 +18,10 @@ export class TryAdvice extends MeasureModel {
   kind = "advice";
   /** @type {any} */ kept = null; // what takes it back that the run's own value was chosen
 
+  /** @param {Editor} editor @param {Judged} about @param {any} value @param {() => void} changed */
   constructor(editor, about, value, changed) {
     super(editor, about, changed, async () => {}, (asked) => editor.curves("POST", { ...asked, keep: false }));
-    this.scales = (own) => [own, value];
+    this.scales = (/** @type {number} */ own) => [own, value];
     this.value = value;
     this.wanted = Math.max(LEAST, this.record.batch || 1);
   }
@@ -33,19 +34,20 @@ export class TryAdvice extends MeasureModel {
   /** Pictures of the same noise at both values: [[own, other], ...], each {found: as `shotsOf` takes it, i: which of its pictures}. */
   get rows() {
     const [own, other] = this.cards.map(({ seeds }) => seeds);
-    return (own ?? []).flatMap((one) => {
-      const same = other.find(({ k }) => k === one.k);
+    return (own ?? []).flatMap((/** @type {any} */ one) => {
+      const same = other.find((/** @type {{k: number}} */ { k }) => k === one.k);
       const count = same ? Math.min(countOf(one), countOf(same)) : 0;
       return Array.from({ length: count }, (_, i) => [one, same].map((found) => ({ found, i })));
     });
   }
 }
 
-/** How many pictures `shotsOf` shows at most. */
+/** How many pictures `shotsOf` shows at most.  @param {{shots: any[], record: Run}} given */
 const countOf = ({ shots, record }) => Math.min(shots.length || record?.pictures?.samples?.length || 0, MOST_SHOTS);
 
 /** What the model says of both values: [a line, what it means], empty where there is nothing to say.
  * @param {?TryAdvice} pair
+ * @param {Speaker} t
  */
 export function saidOf(pair, t) {
   if (!pair?.cards.length) return ["", ""];
@@ -53,27 +55,33 @@ export function saidOf(pair, t) {
   const { values, least, gate, prompt_strength: strength } = pair.measured ?? {};
   if (!values) return ["", ""];
   if (gate && !gate.applies) return [gate.sure ? t("pairRefused") : "", ""];
-  const said = strangeAt(pair.measured, values.find((value) => value !== least));
+  const said = strangeAt(pair.measured, values.find((/** @type {number} */ value) => value !== least));
   if (!said) return ["", ""];
   const lost = lostIn(pair.measured, t);
-  const shown = !lost.length && strength?.every(([, low]) => low > SHOWN) ? t("bothShow") : "";
+  const shown = !lost.length && strength?.every((/** @type {[any, number]} */ [, low]) => low > SHOWN) ? t("bothShow") : "";
   return [[t(said.key, said.facts), shown, weakerIn(pair.measured, t), ...lost].filter(Boolean).join(" "), said.key === "pairStrange" ? t("pairNote") : ""];
 }
 
-/** At which values the model takes pictures for some without the prompt: a sentence for each. */
+/** At which values the model takes pictures for some without the prompt: a sentence for each.
+ * @param {{name: string, values: any, pictures: any, likelier_without?: any}} given @param {Speaker} t
+ */
 function lostIn({ name, values, pictures, likelier_without: lost = [] }, t) {
-  return values.flatMap((value, k) => (lost[k] ? [t("promptLost", { value: `${name} ${number(value)}`, lost: lost[k], n: pictures })] : []));
+  return values.flatMap((/** @type {number} */ value, /** @type {number} */ k) => (lost[k] ? [t("promptLost", { value: `${name} ${number(value)}`, lost: lost[k], n: pictures })] : []));
 }
 
-/** Which of two values surely shows the prompt less, on the same seeds; empty where neither does. */
+/** Which of two values surely shows the prompt less, on the same seeds; empty where neither does.
+ * @param {{name: string, values: any, least: any, strength_gained: any}} given @param {Speaker} t
+ */
 function weakerIn({ name, values, least, strength_gained: gained }, t) {
-  const at = values.findIndex((value) => value !== least);
+  const at = values.findIndex((/** @type {number} */ value) => value !== least);
   const [, low, high] = gained?.[at] ?? [];
   if (!(low > 0 || (high ?? 0) < 0)) return "";
   return t("showsLess", { value: `${name} ${number(low > 0 ? least : values[at])}` });
 }
 
-/** What a curve tells of a value beside the one that the model finds least strange: {key, facts} of a sentence; null for nothing. */
+/** What a curve tells of a value beside the one that the model finds least strange: {key, facts} of a sentence; null for nothing.
+ * @param {{name: string, values: any, least: any, times_as_strange: any}} given @param {any} value
+ */
 export function strangeAt({ name, values, least, times_as_strange: times }, value) {
   const [ratio, low, high] = times[values.indexOf(value)];
   if (low === null || high === null) return null;
@@ -89,7 +97,7 @@ export class Advice {
   jobs = new Map(); // id of a job -> {answer, job: it, once it came, ended: how many jobs had ended when it was asked for, runs: of which}
   ended = 0;
 
-  /** editor: what may be asked of it (see inspector.js). */
+  /** editor: what may be asked of it (see inspector.js).  @param {Editor} editor */
   constructor(editor) {
     this.editor = editor;
   }
@@ -98,7 +106,7 @@ export class Advice {
     for (const panel of this.watchers) panel.redraw();
   }
 
-  /** The host shows how far a sampler has come. */
+  /** The host shows how far a sampler has come.  @param {{blob: Blob, displayNodeId: any}} given */
   takePreview({ blob, displayNodeId: node }) {
     this.dropPreview();
     const src = URL.createObjectURL(blob);
@@ -114,6 +122,7 @@ export class Advice {
     this.changed();
   }
 
+  /** @param {string} node */
   previewOf(node) {
     return this.preview?.node === node ? this.preview : null;
   }
@@ -129,7 +138,9 @@ export class Advice {
     }, LATE);
   }
 
-  /** Queue a run at its own scale and at another. about: {run, record}, as `Tries` takes them. */
+  /** Queue a run at its own scale and at another. about: {run, record}, as `Tries` takes them.
+   * @param {Judged} about @param {any} value
+   */
   see({ run, record }, value) {
     const { editor, pairs } = this;
     pairs.get(run.run)?.stop();
@@ -140,11 +151,14 @@ export class Advice {
     return pair.begin();
   }
 
+  /** @param {any} run */
   pairOf(run) {
     return this.pairs.get(run) ?? null;
   }
 
-  /** What the server says of a job: it is asked once for all runs of it, and again when a job has ended. */
+  /** What the server says of a job: it is asked once for all runs of it, and again when a job has ended.
+   * @param {string} id
+   */
   asked(id) {
     const { jobs, ended } = this;
     const before = jobs.get(id);
@@ -160,18 +174,18 @@ export class Advice {
     return one;
   }
 
-  /** The prompt of a job; null as long as nobody knows. */
+  /** The prompt of a job; null as long as nobody knows.  @param {string} id */
   promptOf(id) {
     return (this.jobs.get(id)?.job ?? this.asked(id).job)?.prompt ?? null;
   }
 
-  /** Pictures that the job of a run made; null as long as nobody knows. */
+  /** Pictures that the job of a run made; null as long as nobody knows.  @param {{run: any}} given */
   picturesOf({ run }) {
     if (!this.pictures.has(run.run)) this.ask(run);
     return this.pictures.get(run.run) ?? null;
   }
 
-  /** Pictures of a run, from what the server says of its job. */
+  /** Pictures of a run, from what the server says of its job.  @param {any} given */
   async ask({ prompt_id: id, ...run }) {
     const { runs, answer } = this.asked(id);
     if (runs.has(run.run)) return;
@@ -185,7 +199,7 @@ export class Advice {
   }
 }
 
-/** The oldest go first. */
+/** The oldest go first.  @param {Map<any, any>} kept */
 function trim(kept, most = MOST_RUNS) {
   while (kept.size > most) kept.delete(kept.keys().next().value);
 }

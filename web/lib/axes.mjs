@@ -27,13 +27,15 @@ export function positions(record) {
   if (!Number.isFinite(levels[0]) && n > 2) levels[0] = 2 * levels[1] - levels[2];
   const rising = n > 1 && levels.every((level, i) => Number.isFinite(level) && (i === 0 || level > levels[i - 1]));
   const span = levels[n - 1] - levels[0];
+  /** @param {number} i */
   const byNumber = (i) => (n > 1 ? i / (n - 1) : 0.5);
-  return { at: rising ? (i) => (levels[i] - levels[0]) / span : byNumber, byLevel: rising, n };
+  return { at: rising ? (/** @type {number} */ i) => (levels[i] - levels[0]) / span : byNumber, byLevel: rising, n };
 }
 
+/** @param {Run} record @param {Step[]} steps @param {number} i */
 function levelOf(record, steps, i) {
   const step = steps[i]?.i === i ? steps[i] : steps.find((found) => found.i === i);
-  const sigma = step?.sigma ?? record?.sigmas?.[i];
+  const sigma = step?.sigma ?? record?.sigmas?.[i] ?? NaN;
   const flow = (step ?? steps[0])?.space === "flow";
   const alpha = step?.alpha ?? (flow ? 1 - sigma : 1);
   return sigma > 0 ? Math.log(alpha / sigma) : NaN;
@@ -50,11 +52,12 @@ function levelOf(record, steps, i) {
 export function panel(page, box, where, { values, log = false, low = 0, high, reserve = 0 }) {
   const pad = Math.min(18, box.w / 12);
   const inner = { x: box.x + LEFT, y: box.y + 8, w: box.w - LEFT - 6, h: box.h - 12 };
+  /** @param {number} i */
   const x = (i) => inner.x + pad + where.at(i) * (inner.w - 2 * pad);
   const shown = values.filter(Number.isFinite);
   const scale = log ? logScale(shown, inner) : linearScale(low, high ?? greatest(shown, low), inner, reserve);
   const { commands, theme } = page;
-  const taken = [];
+  /** @type {Box[]} */ const taken = [];
   for (const tick of scale.ticks) {
     const y = scale.y(tick);
     commands.push(line([[inner.x, y], [inner.x + inner.w, y]], theme.hair, 0.6, { alpha: 0.6 }));
@@ -67,20 +70,23 @@ export function panel(page, box, where, { values, log = false, low = 0, high, re
   return { inner, x, y: scale.y, base: scale.base, gap: gapOf(x, where.n), spacing: (x(where.n - 1) - x(0)) / where.n || DENSE };
 }
 
-/** Least distance in pixels of two steps. */
+/** Least distance in pixels of two steps.  @param {(i: number) => number} x @param {number} n */
 function gapOf(x, n) {
   const gap = least(Array.from({ length: Math.max(n - 1, 0) }, (_, i) => x(i + 1) - x(i)));
   return Number.isFinite(gap) ? gap : 60;
 }
 
+/** @param {number} low @param {number} high @param {Box} box @param {number} reserve */
 function linearScale(low, high, { y, h }, reserve) {
   const top = high > low ? high : low + 1;
   const wanted = niceStep((top - low) / Math.max(2, Math.min(5, h / 36)));
   const step = wanted < top - low ? wanted : niceStep((top - low) / 5); // at least two ticks
+  /** @param {number} value */
   const place = (value) => y + h - ((value - low) / (top - low)) * (h - reserve);
-  return { y: place, ticks: multiples(step, low, top), print: (value) => number(value), base: y + h };
+  return { y: place, ticks: multiples(step, low, top), print: (/** @type {number} */ value) => number(value), base: y + h };
 }
 
+/** @param {any[]} values @param {Box} box */
 function logScale(values, { y, h }) {
   const positive = values.filter((value) => value > 0);
   const zeros = values.some((value) => value === 0) || !positive.length;
@@ -89,6 +95,7 @@ function logScale(values, { y, h }) {
   const high = Math.max(Math.log10(positive.length ? greatest(positive) : 1), low + 0.3);
   const [bottom, top] = [low - 0.06 * (high - low), high + 0.06 * (high - low)];
   const base = y + h - foot;
+  /** @param {number} value */
   const place = (value) => (value === 0 ? y + h - 4 : base - ((Math.log10(value) - bottom) / (top - bottom)) * (base - y));
   const every = Math.max(1, Math.ceil(((top - bottom) * 22) / Math.max(base - y, 1)));
   const factors = top - bottom < 2.2 && base - y > 70 ? [1, 2, 5] : [1];
@@ -100,16 +107,16 @@ function logScale(values, { y, h }) {
       if (Math.log10(value) >= bottom && Math.log10(value) <= top) ticks.push(value);
     }
   }
-  return { y: place, ticks, print: (value) => number(value), base };
+  return { y: place, ticks, print: (/** @type {number} */ value) => number(value), base };
 }
 
-/** The least of 1, 2, 5 times a power of ten that is no smaller. */
+/** The least of 1, 2, 5 times a power of ten that is no smaller.  @param {number} smallest */
 export function niceStep(smallest) {
   const power = 10 ** Math.floor(Math.log10(smallest));
   return power * ([1, 2, 5, 10].find((factor) => power * factor >= smallest * (1 - 1e-9)) ?? 10);
 }
 
-/** Multiples of a step within [low, high]. */
+/** Multiples of a step within [low, high].  @param {number} step @param {number} low @param {number} high */
 export function multiples(step, low, high) {
   const first = Math.ceil(low / step - 1e-9);
   const count = Math.floor(high / step + 1e-9) - first + 1;
@@ -119,6 +126,7 @@ export function multiples(step, low, high) {
 /** Two rows below a panel: sigma, and step numbers; as many as fit.
  * @param {Page} page
  * @param {Run} record
+ * @param {Plot} panelOf @param {number} top
  */
 export function levelAxis(page, panelOf, record, top) {
   const { commands, theme } = page;
@@ -129,7 +137,7 @@ export function levelAxis(page, panelOf, record, top) {
     commands.push(text(inner.x - 6, top + down, page.t(head), { fill: theme.muted, anchor: "end", name: "axis" }));
   }
   const steps = stepsOf(record);
-  const taken = [];
+  /** @type {Box[]} */ const taken = [];
   for (const step of new Set([...steps.slice(0, 1), ...steps.slice(-1), ...steps])) {
     const style = { fill: theme.muted, anchor: "middle", name: "axis-tick" };
     const labels = rows.map(([, down, print]) => text(x(step.i), top + down, print(step), style));
@@ -141,7 +149,7 @@ export function levelAxis(page, panelOf, record, top) {
   }
 }
 
-/** Whether two labels of one row come too close. */
+/** Whether two labels of one row come too close.  @param {Box} box @param {any} other */
 const crowds = (box, other) => Math.abs(box.y - other.y) < 4 && meets(box, other, 8);
 
 /** A curve through steps; unknown values break it. points: [[x, y], ...].
@@ -152,7 +160,7 @@ const crowds = (box, other) => Math.abs(box.y - other.y) < 4 && meets(box, other
  */
 export function curve(page, panelOf, points, { colour, kind, dash, width = 2, name }) {
   const { commands, theme } = page;
-  let part = [];
+  /** @type {number[][]} */ let part = [];
   const finish = () => {
     if (part.length > 1) commands.push(line(part, colour, width, { dash, name }));
     part = [];
@@ -167,7 +175,10 @@ export function curve(page, panelOf, points, { colour, kind, dash, width = 2, na
   for (const point of known) commands.push(marker(point, kind, colour, 6, theme.paper, { name: name && `${name}-mark` }));
 }
 
-/** Bars from the base line; bar: {i, value, wide} in pixels. */
+/** Bars from the base line; bar: {i, value, wide} in pixels.
+ * @param {Page} page @param {Plot} panelOf @param {any[]} values
+ * @param {{colour: string, alpha?: number, name?: string}} given
+ */
 export function bars(page, panelOf, values, { colour, alpha = 1, name }) {
   const wide = Math.max(1, Math.min(14, 0.7 * panelOf.gap));
   for (const [i, value] of values) {
@@ -178,7 +189,9 @@ export function bars(page, panelOf, values, { colour, alpha = 1, name }) {
   }
 }
 
-/** The chosen step: a hairline through all panels. */
+/** The chosen step: a hairline through all panels.
+ * @param {Page} page @param {number} x @param {number} top @param {number} bottom
+ */
 export function cursor(page, x, top, bottom) {
   page.commands.push(line([[x, top], [x, bottom]], page.theme.ink, 1, { alpha: 0.5, dash: [3, 3], name: "cursor" }));
 }

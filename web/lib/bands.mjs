@@ -24,16 +24,18 @@ export function bandWords(record, what = "bands") {
 
 /** Paint a band. rows: [[i, [low, high]], ...]; unknown values break it.
  * @param {Page} page
+ * @param {Plot} panelOf @param {any[]} rows @param {string} colour
  */
 export function band(page, panelOf, rows, colour) {
-  let part = [];
+  /** @type {any[]} */ let part = [];
   const finish = () => {
+    /** @param {number} k */
     const edge = (k) => part.map(([i, ends]) => [panelOf.x(i), panelOf.y(ends[k])]);
     if (part.length > 1) page.commands.push(polygon([...edge(1), ...edge(0).reverse()], colour, { alpha: 0.15, name: "band" }));
     part = [];
   };
   for (const row of rows) {
-    if (row[1].every((value) => Number.isFinite(panelOf.y(value)))) part.push(row);
+    if (row[1].every((/** @type {number} */ value) => Number.isFinite(panelOf.y(value)))) part.push(row);
     else finish();
   }
   finish();

@@ -4,7 +4,9 @@ import { paintable } from "./commands.mjs";
 import { LIGHT } from "./theme.mjs";
 import { runSize } from "./words.mjs";
 
-/** Paint a figure. scale: device pixels per logical pixel. font: family of all text. */
+/** Paint a figure. scale: device pixels per logical pixel. font: family of all text.
+ * @param {Command[]} commands @param {CanvasRenderingContext2D} ctx
+ */
 export function paint(commands, ctx, scale = 1, font = LIGHT.font) {
   ctx.setTransform(scale, 0, 0, scale, 0, 0);
   for (const command of paintable(commands)) {
@@ -14,6 +16,7 @@ export function paint(commands, ctx, scale = 1, font = LIGHT.font) {
   ctx.globalAlpha = 1;
 }
 
+/** @type {Record<string, (ctx: CanvasRenderingContext2D, command: any, font: string) => void>} */
 const PAINTERS = {
   sheet(ctx, { w, h, fill }) {
     ctx.clearRect(0, 0, w, h);
@@ -42,17 +45,17 @@ const PAINTERS = {
   },
   text(ctx, command, font) {
     const { runs, anchor, halo, size } = command;
-    const fonts = runs.map((run) => fontOf(run, command, font));
+    const fonts = runs.map((/** @type {TextRun} */ run) => fontOf(run, command, font));
     const alone = runs.length === 1; // then the browser aligns it, and nothing has to be measured
-    const widths = alone ? [0] : runs.map((run, k) => widthOf(ctx, run, fonts[k]));
-    const whole = widths.reduce((sum, width) => sum + width, 0);
+    const widths = alone ? [0] : runs.map((/** @type {TextRun} */ run, /** @type {number} */ k) => widthOf(ctx, run, fonts[k]));
+    const whole = widths.reduce((/** @type {number} */ sum, /** @type {number} */ width) => sum + width, 0);
     ctx.textAlign = alone ? ALIGNMENT[anchor] : "left";
     ctx.textBaseline = "alphabetic";
     ctx.fillStyle = command.fill;
     if (halo) outline(ctx, halo);
-    for (const pass of halo ? ["strokeText", "fillText"] : ["fillText"]) {
-      let x = command.x - { start: 0, middle: whole / 2, end: whole }[anchor];
-      runs.forEach((run, k) => {
+    for (const pass of /** @type {("strokeText" | "fillText")[]} */ (halo ? ["strokeText", "fillText"] : ["fillText"])) {
+      let x = command.x - (anchor === "middle" ? whole / 2 : anchor === "end" ? whole : 0);
+      runs.forEach((/** @type {TextRun} */ run, /** @type {number} */ k) => {
         ctx.font = fonts[k];
         ctx[pass](run.t, x, command.y + (run.sub ? 0.22 * size : 0));
         x += widths[k];
@@ -61,14 +64,16 @@ const PAINTERS = {
   },
 };
 
+/** @type {Record<string, CanvasTextAlign>} */
 const ALIGNMENT = { start: "left", middle: "center", end: "right" };
 
+/** @param {CanvasRenderingContext2D} ctx @param {TextRun} run @param {string} font */
 function widthOf(ctx, run, font) {
   ctx.font = font;
   return ctx.measureText(run.t).width;
 }
 
-/** Words get a seam of the paper's colour. */
+/** Words get a seam of the paper's colour.  @param {CanvasRenderingContext2D} ctx @param {string} colour */
 function outline(ctx, colour) {
   ctx.lineJoin = "round";
   ctx.lineWidth = 3;
@@ -76,7 +81,9 @@ function outline(ctx, colour) {
   ctx.strokeStyle = colour;
 }
 
-/** Corners of a marker that is not round. */
+/** Corners of a marker that is not round.
+ * @param {string} kind @param {number} x @param {number} y @param {number} size
+ */
 export function corners(kind, x, y, size) {
   const r = size / 2;
   if (kind === "square") return [[x - r, y - r], [x + r, y - r], [x + r, y + r], [x - r, y + r]];
@@ -84,22 +91,26 @@ export function corners(kind, x, y, size) {
   return [[x, y - 1.2 * r], [x + 1.1 * r, y + 0.8 * r], [x - 1.1 * r, y + 0.8 * r]];
 }
 
+/** @param {TextRun} run @param {any} given @param {string} font */
 function fontOf(run, { size, weight }, font) {
   return `${run.italic ? "italic " : ""}${weight ?? "normal"} ${runSize(run, size)}px ${font}`;
 }
 
+/** @param {CanvasRenderingContext2D} ctx @param {number[][]} points */
 function trace(ctx, points) {
   ctx.beginPath();
   ctx.moveTo(points[0][0], points[0][1]);
   for (let k = 1; k < points.length; k += 1) ctx.lineTo(points[k][0], points[k][1]);
 }
 
+/** @param {CanvasRenderingContext2D} ctx @param {string} colour */
 function fill(ctx, colour) {
   if (!colour || colour === "none") return;
   ctx.fillStyle = colour;
   ctx.fill();
 }
 
+/** @param {CanvasRenderingContext2D} ctx @param {string} colour @param {number} width @param {any} [dash] */
 function stroke(ctx, colour, width, dash) {
   if (!colour || colour === "none") return;
   ctx.strokeStyle = colour;

@@ -8,9 +8,10 @@ import { number } from "./words.mjs";
 /** What a person changed of a knob since a run: {knob, node, widget, was, now}; null where its widget says what the run had.
  *
  * Nothing is remembered: undo, another hand and a reload are told alike.  source: as `scaleSource` finds it
+ * @param {any} run @param {any} knob @param {any} source
  */
 export function changeSince(run, knob, source) {
-  const byHand = (source?.beside ?? []).every(({ widget, value }) => widget.value === value);
+  const byHand = (source?.beside ?? []).every((/** @type {any} */ { widget, value }) => widget.value === value);
   const [was, now] = [knob.value, byHand ? source?.widget?.value : undefined]; // what a preset makes is not known here
   if (!run || run.live || run.stages || !Number.isFinite(was) || !Number.isFinite(now)) return null;
   return Math.abs(now - was) > ALIKE * Math.max(1, Math.abs(was)) ? { ...source, knob: knob.name, was, now } : null;
@@ -18,9 +19,11 @@ export function changeSince(run, knob, source) {
 
 /** The line that says so on a panel. */
 export class ChangeLine {
+  /** @param {InspectorPanel} panel */
   constructor(panel) {
     this.panel = panel;
     const { t } = panel;
+    /** @param {string} name @param {() => void} act */
     const button = (name, act) => {
       const made = element("button", { type: "button", class: `gg-${name}`, title: t(`${name}Tip`) }, t(name));
       made.addEventListener("click", act);
@@ -35,7 +38,7 @@ export class ChangeLine {
   draw() {
     const { panel } = this;
     const { t } = panel;
-    const changes = knobsOf(panel.whole).map((knob) => changeSince(panel.whole, knob, panel.sourceOf(knob)));
+    const changes = knobsOf(panel.whole).map((/** @type {Knob} */ knob) => changeSince(panel.whole, knob, panel.sourceOf(knob)));
     this.change = changes.find(Boolean) ?? null;
     put(this.box, { "data-idle": this.change ? null : "" }); // stays on the page: what appears with its words is not read aloud
     put(panel.parts.verdict, { "data-before": this.change ? "" : null });

@@ -14,18 +14,20 @@ export const SHORT = 8; // an arrow shorter than this is a dot
 
 /** The paper; always the first command. label: one sentence that says what the figure shows.
  * @returns {Command}
+ * @param {number} w @param {number} h @param {string} fill
  */
 export const sheet = (w, h, fill, label = "") => ({ op: "sheet", w, h, fill, label });
 
-/** @returns {Command} */
+/** @returns {Command}  @param {number[][]} points @param {string} stroke @param {Record<string, any>} [more] */
 export const line = (points, stroke, width = 1, more = {}) => ({ op: "line", points, stroke, width, ...more });
 
-/** @returns {Command} */
+/** @returns {Command}  @param {number[][]} points @param {string} fill @param {Record<string, any>} [more] */
 export const polygon = (points, fill, more = {}) => ({ op: "polygon", points, fill, ...more });
 
 /** An upright rectangle {x, y, w, h}.
  * @param {Box} box
  * @returns {Command}
+ * @param {string} fill @param {Record<string, any>} [more]
  */
 export const rectangle = ({ x, y, w, h }, fill, more = {}) =>
   polygon([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], fill, more);
@@ -33,6 +35,8 @@ export const rectangle = ({ x, y, w, h }, fill, more = {}) =>
 /** A point's marker; circles and diamonds are hollow.
  * @param {number[]} at
  * @returns {Command}
+ * @param {any} kind @param {string} stroke @param {number} size @param {?string} paper
+ * @param {Record<string, any>} [more]
  */
 export function marker([x, y], kind, stroke, size, paper, more = {}) {
   const hollow = kind === "circle" || kind === "diamond";
@@ -41,6 +45,7 @@ export function marker([x, y], kind, stroke, size, paper, more = {}) {
 
 /** Words at a baseline. words: a string, or runs of {t, italic, sub}.
  * @returns {Command}
+ * @param {number} x @param {number} y @param {string | TextRun[]} words @param {Record<string, any>} [more]
  */
 export function text(x, y, words, more = {}) {
   const runs = typeof words === "string" ? [{ t: words }] : words;
@@ -49,6 +54,7 @@ export function text(x, y, words, more = {}) {
 
 /** A symbol whose first letter may wear a hat, drawn as two strokes: combining hats are missing in common fonts.
  * @returns {Command[]}
+ * @param {number} x @param {number} y @param {TextRun[]} runs @param {Record<string, any>} [more]
  */
 export function symbol(x, y, runs, more = {}) {
   const words = text(x, y, runs, more);
@@ -60,12 +66,15 @@ export function symbol(x, y, runs, more = {}) {
 
 /** An arrow whose head ends exactly at the tip; shorter than 8 px it is a dot.
  * @returns {Command[]}
+ * @param {number[]} tail @param {number[]} tip @param {string} stroke @param {number} width
+ * @param {Record<string, any>} [more]
  */
 export function arrow(tail, tip, stroke, width, more = {}) {
   const [dx, dy] = [tip[0] - tail[0], tip[1] - tail[1]];
   const length = Math.hypot(dx, dy);
   if (!(length >= SHORT)) return [marker(tip, "disc", stroke, 5, null, { name: more.name })];
   const [ux, uy] = [dx / length, dy / length];
+  /** @param {number} d @param {number} side */
   const along = (d, side) => [tip[0] - d * ux - side * uy, tip[1] - d * uy + side * ux];
   const half = 3 + width / 2;
   const neck = along(0.8 * HEAD, 0);
@@ -82,11 +91,13 @@ export function arrow(tail, tip, stroke, width, more = {}) {
 export function boxOf({ x, y, runs, size, anchor }) {
   const w = runsWidth(runs, size);
   const left = x - (anchor === "end" ? w : anchor === "middle" ? w / 2 : 0);
-  const down = runs.some((run) => run.sub) ? 0.36 : 0.24;
+  const down = runs.some((/** @type {TextRun} */ run) => run.sub) ? 0.36 : 0.24;
   return { x: left, y: y - 0.84 * size, w, h: (0.84 + down) * size };
 }
 
-/** The commands that can be painted; a mark with a non-finite number is left out, and a note says so. */
+/** The commands that can be painted; a mark with a non-finite number is left out, and a note says so.
+ * @param {Command[]} commands
+ */
 export function paintable(commands) {
   const kept = commands.filter(isFinite);
   const lost = commands.length - kept.length;
@@ -98,8 +109,10 @@ export function paintable(commands) {
 
 const NUMBERS = ["x", "y", "w", "h", "width", "size", "alpha"];
 
+/** @param {any} value */
 const isKnown = (value) => value === undefined || value === null || Number.isFinite(value);
 
+/** @param {Command} command */
 function isFinite(command) {
   for (const name of NUMBERS) if (!isKnown(command[name])) return false;
   for (const [x, y] of command.points ?? []) if (!isKnown(x) || !isKnown(y)) return false;

@@ -11,7 +11,7 @@ const [TOP, HEIGHT, ROW, LINE, SIZE] = [18, 64, 15, 15, 12]; // pixels
 const [LEAST, FLAT, MOST] = [0.8, 1.6, 4]; // times as strange: where the axis begins, and ends at least and at most
 const NARROW = [56, 110]; // pixels, of the words at the left
 
-/** Style of a plot.  accent: of the curve. paper: below it */
+/** Style of a plot.  accent: of the curve. paper: below it  @param {string} accent @param {string} paper */
 export const curveStyle = (accent, paper) => `
 .gg-curve-plot { display: block; font-size: ${SIZE}px; fill: currentColor; font-variant-numeric: tabular-nums; }
 .gg-curve-plot .gg-behind { fill: ${paper}; }
@@ -22,7 +22,7 @@ export const curveStyle = (accent, paper) => `
 .gg-curve-plot .gg-mark { opacity: .7; stroke-dasharray: 4 3; }
 .gg-curve-plot .gg-own { opacity: .8; stroke-width: 2; }`;
 
-/** Pixels at the left of the first column. name: of the knob. t: `speaker` */
+/** Pixels at the left of the first column. name: of the knob. t: `speaker`  @param {string} name @param {Speaker} t */
 export function leftOf(name, t) {
   const widest = Math.max(...[name, t("rowStrength"), t("rowVariety")].map((one) => wordsWidth(one, SIZE)));
   return Math.round(Math.min(Math.max(widest + 10, NARROW[0]), NARROW[1]));
@@ -30,25 +30,31 @@ export function leftOf(name, t) {
 
 /** An SVG element as text. curve: as the server tells it. own: value of the run that is shown, or null. columns: values, those of
  * the curve among them. width: pixels. marked: the value whose column is marked, null for none. t: `speaker`.
+ * @param {Curve} curve @param {?number} own @param {Speaker} t @param {?number} [marked]
  */
 export function curvePlot(curve, own, t, width = 520, columns = curve.values, marked = null) {
   const { values, times_as_strange: times } = curve;
   const left = leftOf(curve.name, t);
   const column = (width - left - RIGHT) / columns.length;
+  /** @param {number} value */
   const along = (value) => (columns[0] > 0 ? Math.log(value) : value);
+  /** @param {number} value */
   const x = (value) => {
     const i = Math.min(Math.max(columns.findLastIndex((one) => one <= value), 0), columns.length - 2);
     const share = (along(value) - along(columns[i])) / (along(columns[i + 1]) - along(columns[i]));
     return left + column * (i + 0.5 + Math.min(Math.max(share, 0), 1));
   };
-  const top = Math.min(Math.max(FLAT, ...times.map(([value, , end]) => Math.min(end ?? value, 1.3 * value))), MOST);
+  const top = Math.min(Math.max(FLAT, ...times.map((/** @type {[number, any, number]} */ [value, , end]) => Math.min(end ?? value, 1.3 * value))), MOST);
+  /** @param {number} value */
   const y = (value) => TOP + HEIGHT * (1 - Math.log(Math.min(Math.max(value, LEAST), top) / LEAST) / Math.log(top / LEAST));
   const bottom = TOP + HEIGHT;
+  /** @param {number} value @param {number} ratio */
   const place = (value, ratio) => `${x(value).toFixed(1)},${y(ratio).toFixed(1)}`;
-  const band = [...times.map(([value, , end], k) => place(values[k], end ?? value)), ...times.map(([value, start], k) => place(values[k], start ?? value)).reverse()];
-  const line = times.map(([value], k) => place(values[k], value));
+  const band = [...times.map((/** @type {[number, any, number]} */ [value, , end], /** @type {number} */ k) => place(values[k], end ?? value)), ...times.map((/** @type {number[]} */ [value, start], /** @type {number} */ k) => place(values[k], start ?? value)).reverse()];
+  const line = times.map((/** @type {number[]} */ [value], /** @type {number} */ k) => place(values[k], value));
+  /** @param {string} kind @param {number} value @param {number} from */
   const upright = (kind, value, from) => `<line class="gg-${kind}" x1="${x(value).toFixed(1)}" x2="${x(value).toFixed(1)}" y1="${from}" y2="${bottom}"/>`;
-  const marks = [["seen", "markSeen"], ["measured", "markMeasured"]].filter(([name]) => curve[name]).map(([name, key], k) => { // left of the marks the curve lies low
+  const marks = /** @type {[string, string][]} */ ([["seen", "markSeen"], ["measured", "markMeasured"]]).filter(([name]) => curve[name]).map(([name, key], k) => { // left of the marks the curve lies low
     const [value] = curve[name];
     const said = `${t(key)} ${number(value, 2)}`;
     const before = x(value) - 5 - wordsWidth(said, SIZE) > left;
@@ -58,13 +64,13 @@ export function curvePlot(curve, own, t, width = 520, columns = curve.values, ma
   });
   const ticks = [1, 1.5, 2, 3].filter((ratio) => ratio <= top)
     .map((ratio) => `<line class="gg-grid" x1="${left}" x2="${width - RIGHT}" y1="${y(ratio).toFixed(1)}" y2="${y(ratio).toFixed(1)}"/>${words(left - 6, y(ratio) + 4, `${ratio}\u00d7`, "end")}`);
-  const rows = [
+  const rows = /** @type {[string, string[], string][]} */ ([
     [curve.name, values.map((value) => number(value)), ""],
-    [t("rowStrength"), curve.prompt_strength.map(([value]) => number(value, 2)), t("rowStrengthTip")],
-    ...(curve.variety.length ? [[t("rowVariety"), curve.variety.map(([value]) => number(value, 2)), t("rowVarietyTip")]] : []),
-  ].map(([name, cells, tip], k) => words(left - 6, bottom + ROW * (k + 1), name, "end", tip) + cells.map((cell, i) => words(x(values[i]), bottom + ROW * (k + 1), cell, "middle")).join(""));
+    [t("rowStrength"), curve.prompt_strength.map((/** @type {number[]} */ [value]) => number(value, 2)), t("rowStrengthTip")],
+    ...(curve.variety.length ? [[t("rowVariety"), curve.variety.map((/** @type {number[]} */ [value]) => number(value, 2)), t("rowVarietyTip")]] : []),
+  ]).map(([name, cells, tip], k) => words(left - 6, bottom + ROW * (k + 1), name, "end", tip) + cells.map((cell, i) => words(x(values[i]), bottom + ROW * (k + 1), cell, "middle")).join(""));
   const high = bottom + ROW * rows.length + 4;
-  const at = columns.indexOf(marked);
+  const at = columns.indexOf(marked ?? NaN);
   const lit = at < 0 ? "" : `<rect class="gg-lit" x="${(left + at * column).toFixed(1)}" y="${TOP}" width="${column.toFixed(1)}" height="${high - TOP}" rx="3"/>`;
   return `<svg xmlns="http://www.w3.org/2000/svg" class="gg-curve-plot" width="${width}" height="${high}" viewBox="0 0 ${width} ${high}" role="img" aria-label="${escapeText(t("curveLabel"))}">`
     + `${lit}${ticks.join("")}<polygon class="gg-band" points="${band.join(" ")}"/><polyline class="gg-line" points="${line.join(" ")}"/>`
@@ -80,4 +86,5 @@ export function curvePlot(curve, own, t, width = 520, columns = curve.values, ma
   }
 }
 
+/** @param {number} x @param {number} y @param {string} text @param {string} anchor */
 const words = (x, y, text, anchor, tip = "") => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${tip && `<title>${escapeText(tip)}</title>`}${escapeText(String(text))}</text>`;

@@ -13,6 +13,7 @@ import { greatest, least, nth, number, span, wordsWidth } from "./words.mjs";
 
 const [SIZE, SMALLER] = [13, 11]; // of the words on top, and where they would be cut
 const ALIKE = 0.02; // of a scale, at least of 1, and of the push: what differs by less is not worth a word
+/** @type {Record<string, string>} */
 const GAPS = { // steps without a scale
   alone: "steps with one prediction alone", recur: "steps back", unmeasured: "steps at which nothing was measured", broke: "steps at which the numbers broke down",
   unseen: "steps whose predictions were not seen", zero: "steps with an empty positive or negative", scale: "steps without a known scale", small: "steps whose difference is as small as rounding",
@@ -35,19 +36,21 @@ export function effective(record, options) {
   return overRun("effective", page, run, area, options, (own) => effectiveCurves(own, area, record, run, rows, acted));
 }
 
-/** {i, step, scale, across, gap, scales} of every step: M19, M19a, what is unknown, the band. */
+/** {i, step, scale, across, gap, scales} of every step: M19, M19a, what is unknown, the band.  @param {Row[]} rows */
 const scalesOf = (rows) => rows.map(({ i, step, gram }) => {
   const [scale, across] = ["M19", "M19a"].map((name) => metric(name, gram));
   return { i, step, scale, across, gap: gapOf(step, gram), scales: bandOf("M19", step) };
 });
 
-/** What a sample of a run comes to: {sample, least, most, across, alone, low, high: ends of the axis}; only ends while it goes on. */
+/** What a sample of a run comes to: {sample, least, most, across, alone, low, high: ends of the axis}; only ends while it goes on.
+ * @param {Run} record @param {number} sample
+ */
 function actedOf(record, sample) {
   const names = ["least", "most", "across", "alone", "low", "high"];
   return { sample, ...Object.fromEntries(names.map((name) => [name, choiceOf(record, sample, name) ?? NaN])) };
 }
 
-/** Why no step has an effective scale. */
+/** Why no step has an effective scale.  @param {SampleRun} run */
 function lacking({ rows, empty }) {
   if (!rows.some(({ gram }) => gram)) return empty;
   const missing = "the effective scale is known at no step";
@@ -56,19 +59,24 @@ function lacking({ rows, empty }) {
   return rows.some(({ step, gram }) => gapOf(step, gram)) ? { missing, rows } : { missing, advice: "With and without the prompt the predictions are the same." };
 }
 
-/** Whether two scales differ by more than is worth a word. */
+/** Whether two scales differ by more than is worth a word.  @param {any} scale @param {any} other */
 const apart = (scale, other) => Math.abs(scale - other) > ALIKE * Math.max(1, Math.abs(other));
 
-/** The number on the widget; a guider that combines the predictions itself has none. */
-const widgetOf = ({ guider, cfg }) => (guider ? null : cfg);
+/** The number on the widget; a guider that combines the predictions itself has none.
+ * @param {Run} record
+ * @returns {any}
+ */
+const widgetOf = ({ guider, cfg }) => (guider ? null : (cfg ?? null));
 
-/** Two digits, as in the report; three from 10 on, and whole numbers from 100 on. */
+/** Two digits, as in the report; three from 10 on, and whole numbers from 100 on.  @param {number} scale */
 function about(scale) {
   const size = Math.abs(scale);
   return size < 100 ? number(scale, size < 10 ? 2 : 3) : number(Math.round(scale), 6);
 }
 
-/** What a sample of a run comes to, and at how many steps guidance was off; nothing while the run goes on. */
+/** What a sample of a run comes to, and at how many steps guidance was off; nothing while the run goes on.
+ * @param {Row[]} rows @param {any} acted @param {Run} record @param {Speaker} t
+ */
 function heading(rows, acted, record, t) {
   const { n, live, choices } = record;
   if (live || !choices) return [];
@@ -79,7 +87,9 @@ function heading(rows, acted, record, t) {
   return [acted.alone === true ? t("Sample {sample}: {words}", { sample: acted.sample, words: first }) : first, ...others];
 }
 
-/** What it comes to, in words. cfg: the number of the widget, if there is one. */
+/** What it comes to, in words. cfg: the number of the widget, if there is one.
+ * @param {{least: any, most: any, across: number}} given @param {number} cfg @param {Speaker} t
+ */
 function actsLike({ least: low, most: high, across }, cfg, t) {
   if (!Number.isFinite(low)) return [t("What the run as a whole acts like is not known.")];
   const aside = across > ALIKE ? [t("{share} % of the push goes across", { share: number(100 * across, 2) })] : [];
@@ -90,7 +100,9 @@ function actsLike({ least: low, most: high, across }, cfg, t) {
   return [t(like, { cfg: number(cfg), range }), ...aside];
 }
 
-/** The sentences above the figure, in one line where they fit, the first alone where it is low; the box below is left. */
+/** The sentences above the figure, in one line where they fit, the first alone where it is low; the box below is left.
+ * @param {Page} page @param {Box} box @param {string[]} sentences
+ */
 function onTop({ commands, theme, t }, box, sentences) {
   if (!sentences.length) return box;
   const whole = sentences.join(t("; "));
@@ -105,6 +117,7 @@ function onTop({ commands, theme, t }, box, sentences) {
   return { ...box, y: box.y + used, h: box.h - used };
 }
 
+/** @param {any} chosen */
 function factsOf(chosen) {
   if (!chosen) return [];
   const { i, scale, across } = chosen;
@@ -112,11 +125,13 @@ function factsOf(chosen) {
     Number.isFinite(across) && ["{share} % of the push across", { share: number(100 * across) }]];
 }
 
+/** @param {Row[]} rows @param {any} acted @param {Run} record @param {Speaker} t */
 function reasons(rows, acted, record, t) {
   const { inside } = axisOf(rows, acted, record);
   const { least: low, most: high } = acted;
   const kinds = new Set(rows.filter(({ scale }) => !Number.isFinite(scale)).map(({ gap }) => gap ?? "small"));
   const gaps = Object.entries(GAPS).flatMap(([kind, words]) => (kinds.has(kind) ? [t(words)] : [])).join(t(", or "));
+  /** @param {string} name */
   const counted = (name) => rows.some(({ step: { passes } }) => passes?.[name]?.scale);
   const names = Object.keys(rows[0].step.passes ?? {}).filter(counted);
   return [
@@ -127,9 +142,13 @@ function reasons(rows, acted, record, t) {
   ];
 }
 
+/** @param {Page} page @param {Box} area @param {Run} record @param {SampleRun} run @param {Row[]} rows
+ * @param {any} acted
+ */
 function effectiveCurves(page, area, record, run, rows, acted) {
   const { delta, ink } = page.theme;
   const both = area.h >= TALL + FOOT + 18;
+  /** @type {any[]} */
   const items = [{ words: "effective scale", colour: delta, kind: "diamond" }];
   if (both) items.push({ words: "share across, %", colour: ink, kind: "circle", dash: [5, 3] });
   const [upper, lower] = split(area, keys(page, area, items), both);
@@ -139,19 +158,25 @@ function effectiveCurves(page, area, record, run, rows, acted) {
   return placesOf(main, run, upper, lower ?? upper);
 }
 
-/** Ends of the axis: as chosen, or while the run goes on all that there is, and cfg. */
+/** Ends of the axis: as chosen, or while the run goes on all that there is, and cfg.
+ * @param {Row[]} rows @param {any} acted @param {Run} record
+ */
 function axisOf(rows, acted, record) {
   const values = [...rows.flatMap(({ scale, scales }) => [scale, ...scales]), widgetOf(record)].filter(Number.isFinite);
   const [low, high] = Number.isFinite(acted.low) ? [acted.low, acted.high] : [least(values, 0), greatest(values, 1)];
-  return { low, high, inside: (scale) => Math.min(Math.max(scale, low), high) };
+  return { low, high, inside: (/** @type {number} */ scale) => Math.min(Math.max(scale, low), high) };
 }
 
-/** The curve over its band, and cfg; a step beyond the axis is a triangle at the rim. */
+/** The curve over its band, and cfg; a step beyond the axis is a triangle at the rim.
+ * @param {Page} page @param {Box} box @param {Run} record @param {SampleRun} run @param {Row[]} rows
+ * @param {any} acted
+ */
 function scalePanel(page, box, record, run, rows, acted) {
   const cfg = widgetOf(record);
   const { commands, theme: { delta, muted, paper } } = page;
   const { inside, ...ends } = axisOf(rows, acted, record);
   const plot = panel(page, box, run.where, { values: [], ...ends, reserve: 18 });
+  /** @param {number} scale */
   const y = (scale) => plot.y(inside(scale));
   const { inner: { x, w } } = plot;
   band(page, { ...plot, y }, rows.map((row) => [row.i, row.scales]), delta);
@@ -167,7 +192,9 @@ function scalePanel(page, box, record, run, rows, acted) {
   return plot;
 }
 
-/** The share across as a band from 0; unknown steps are gaps in it. */
+/** The share across as a band from 0; unknown steps are gaps in it.
+ * @param {Page} page @param {Box} box @param {SampleRun} run @param {Row[]} rows
+ */
 function sharePanel(page, box, run, rows) {
   const { ink } = page.theme;
   const plot = panel(page, box, run.where, { values: [], high: 100, reserve: 4 });

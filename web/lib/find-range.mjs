@@ -17,6 +17,7 @@ const LONGEST = 200; // characters of a name
  * None lies outside what a knob takes; none of cfg turns guidance off below 1. The own one is always among them, in place
  * of the nearest.
  * @param {?number[]} range
+ * @param {any} own @param {any} knob
  */
 export function ladder(range, own, knob) {
   const [step, places] = range ? [CLOSE, [-2, -1, 0, 1, 2]] : [FAR, [-1, 0, 1, 2]];
@@ -27,7 +28,9 @@ export function ladder(range, own, knob) {
   return values;
 }
 
-/** Values to try next: beyond a good one that is the last on its side, else close about it; of those not tried yet. */
+/** Values to try next: beyond a good one that is the last on its side, else close about it; of those not tried yet.
+ * @param {number} value @param {number[]} tried @param {any} knob
+ */
 export function further(value, tried, knob) {
   const side = value === Math.min(...tried) ? 1 / FAR : value === Math.max(...tried) ? FAR : null;
   const beyond = side ? [value * side, value * side ** 2] : [];
@@ -38,7 +41,9 @@ export function further(value, tried, knob) {
   return found.slice(0, MORE);
 }
 
-/** Where to look first: in the middle of what is known, else at the run's own value. */
+/** Where to look first: in the middle of what is known, else at the run's own value.
+ * @param {any} range @param {any} own
+ */
 export function centreOf(range, own) {
   const [low, high] = range ?? [own, own];
   return halfWay(low, high) || own;
@@ -62,20 +67,23 @@ export function picksOf(record, cards, by = null, knob = knobOf(record)) {
  * nothing is good.
  *
  * judges: names of those who chose. yours: the user did, too.
+ * @param {any} stored @param {any} record
  */
 export function rangeOf(stored, record, knob = knobOf(record)) {
   const kind = record?.report?.sampler_class;
   const range = (knob.key === CFG ? stored?.ranges : stored?.knobs?.[knob.key])?.[kind];
   if (!range) return null;
+  /** @param {any} pick */
   const counts = (pick) => pick.knob === knob.key && (knob.key !== CFG || pick.chain === PLAIN);
-  const own = stored.picks.filter((pick) => pick.sampler_class === kind && pick.good && counts(pick));
-  const judges = [...new Set(own.map(({ by }) => by).filter(Boolean))].sort();
+  const own = stored.picks.filter((/** @type {any} */ pick) => pick.sampler_class === kind && pick.good && counts(pick));
+  const judges = [...new Set(own.map((/** @type {{by: number}} */ { by }) => by).filter(Boolean))].sort();
   const middle = roundWithin(knob, halfWay(range[0], range[1]));
-  return { judges, yours: own.some(({ by }) => !by), low: range[0], high: range[1], middle, chosen: own.map(({ cfg }) => cfg).sort((a, b) => a - b) };
+  return { judges, yours: own.some((/** @type {{by: number}} */ { by }) => !by), low: range[0], high: range[1], middle, chosen: own.map((/** @type {{cfg: number}} */ { cfg }) => cfg).sort((/** @type {any} */ a, /** @type {any} */ b) => a - b) };
 }
 
 /** The good values that are known of a knob: those that the report names, or that are stored.
  * @returns {?number[]}
+ * @param {any} stored @param {any} record @param {any} knob
  */
 export function knownRange(stored, record, knob) {
   if (knob.key === knobOf(record).key && record.report?.range) return record.report.range;
@@ -87,7 +95,9 @@ export class FindRange extends Tries {
   kind = "range";
   /** @type {?Promise<any>} */ looked = null;
 
-  /** about.range: of the knob, as `knownRange`. keep(picks): the server takes them. */
+  /** about.range: of the knob, as `knownRange`. keep(picks): the server takes them.
+   * @param {Editor} editor @param {any} about @param {() => void} changed @param {(picks: any) => any} keep
+   */
   constructor(editor, about, changed, keep) {
     const { range = about.record.report?.range ?? null } = about;
     super(editor, about, (own) => ladder(range, own, this.knob), changed);
@@ -95,6 +105,7 @@ export class FindRange extends Tries {
     this.wide = !range;
   }
 
+  /** @param {any[]} cards */
   arrange(cards) {
     return cards.sort((one, other) => one.cfg - other.cfg);
   }
@@ -102,6 +113,7 @@ export class FindRange extends Tries {
   /** A person changes her mind about a card; at once on the server, so that nothing has to be confirmed.
    *
    * About the first that she likes after a wide look, two more are queued.
+   * @param {any} card
    */
   judge(card) {
     card.good = !card.good;
@@ -114,7 +126,7 @@ export class FindRange extends Tries {
     return kept;
   }
 
-  /** What was shown and not chosen is stored too: the range ends before it. */
+  /** What was shown and not chosen is stored too: the range ends before it.  @param {number} cfg */
   async lookFurther(cfg) {
     await this.add(further(cfg, this.cards.map((card) => card.cfg), this.knob));
     if (!this.over) await this.keep(picksOf(this.record, this.cards, null, this.knob));

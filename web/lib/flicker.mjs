@@ -8,7 +8,9 @@ export class Flicker {
   on = false;
   turned = false;
 
-  /** show(turned): draws the one picture or the other. calm(): whether a person asked for less motion. */
+  /** show(turned): draws the one picture or the other. calm(): whether a person asked for less motion.
+   * @param {(turned: boolean) => void} show
+   */
   constructor(show, calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches) {
     this.show = show;
     this.calm = calm;
@@ -34,8 +36,11 @@ export class Flicker {
     this.show(false);
   }
 
-  /** A press on a place, and Space, hold it on; Enter switches it. ready(event): whether there are two pictures. */
+  /** A press on a place, and Space, hold it on; Enter switches it. ready(event): whether there are two pictures.
+   * @param {HTMLElement} place @param {(event: any) => boolean} ready
+   */
   listen(place, ready) {
+    /** @type {Record<string, (event: any) => void>} */
     const acts = {
       pointerdown: (event) => {
         if (event.button !== 0 || !ready(event)) return;
@@ -56,6 +61,6 @@ export class Flicker {
     };
     for (const [kind, act] of Object.entries(acts)) place.addEventListener(kind, act);
     for (const kind of ["pointerup", "pointercancel"]) place.addEventListener(kind, () => this.end());
-    place.addEventListener("focusout", ({ relatedTarget: next }) => place.contains(next) || this.end());
+    place.addEventListener("focusout", ({ relatedTarget: next }) => place.contains(/** @type {?Node} */ (next)) || this.end());
   }
 }

@@ -29,7 +29,7 @@ export function sampleOf(step, sample) {
   const told = step?.samples?.[place];
   if (!told) return null;
   return still(step, `sample ${place}`, [], () => {
-    const numbers = Object.fromEntries((step.numbers ?? []).map((name, k) => [name, told.n?.[k]]));
+    const numbers = Object.fromEntries((step.numbers ?? []).map((name, k) => [name, told.n?.[k] ?? null]));
     return { vectors: step.vectors, K: told.K, m: { ...told.m, ...numbers }, at: told.at ?? [], count: step.N };
   });
 }
@@ -66,11 +66,15 @@ export function defaultSample(record) {
   return record?.sample ?? first?.subset?.[0] ?? 0;
 }
 
-/** The step a figure shows unless told otherwise; of a run that goes on the last. */
+/** The step a figure shows unless told otherwise; of a run that goes on the last.
+ * @param {?Run} record @param {number} sample
+ * @returns {number}
+ */
 export const defaultStep = (record, sample) => choiceOf(record, sample, "step") ?? record?.steps?.at(-1)?.i ?? 0;
 
 /** <v, w> of two recorded vectors; NaN where unknown.
  * @param {Gram | null} gram
+ * @param {string} first @param {string} second
  */
 export function dot(gram, first, second) {
   if (!gram) return NaN;

@@ -6,7 +6,10 @@ const GAP = 60;
 const MOST_GUIDERS = 8; // one inside another
 const TYPES = ["GGRecord", "GGReadTrace", "GGInspector"];
 
-/** Where the MODEL of a run comes in: {node, slot} of the sampler or of its guider beside it; null where nowhere. */
+/** Where the MODEL of a run comes in: {node, slot} of the sampler or of its guider beside it; null where nowhere.
+ * @returns {?{node: any, slot: number}}
+ * @param {?Graph} root @param {any} node
+ */
 function modelInput(root, node, hops = 0) {
   const slot = linked(node, "MODEL");
   if (slot >= 0) return { node, slot };
@@ -15,20 +18,23 @@ function modelInput(root, node, hops = 0) {
   return source && source.graph === node.graph ? modelInput(root, source, hops + 1) : null;
 }
 
-const linked = (node, type) => (node.inputs ?? []).findIndex((input, slot) => input.type === type && linkAt(node, slot));
-const output = (node) => (node.outputs ?? []).findIndex(({ type }) => type === "LATENT");
+/** @param {any} node @param {string} type */
+const linked = (node, type) => (node.inputs ?? []).findIndex((/** @type {Slot} */ input, /** @type {number} */ slot) => input.type === type && linkAt(node, slot));
+/** @param {any} node */
+const output = (node) => (node.outputs ?? []).findIndex((/** @type {any} */ { type }) => type === "LATENT");
 
-/** Whether an inspector can be put beside a node. */
+/** Whether an inspector can be put beside a node.  @param {?Graph} root @param {any} node */
 export const canKeep = (root, node) => Boolean(node?.graph && output(node) >= 0 && modelInput(root, node));
 
 /** Insert and wire the three nodes; returns the inspector.
  *
  * create(type) makes a node. sizeOf(node): width and height as it is drawn. How high a new node will be drawn is not known
  * yet, so they stand side by side.
+ * @param {?Graph} root @param {any} node @param {(type: string) => any} create
  */
-export function keep(root, node, create, sizeOf = ({ size }) => size) {
+export function keep(root, node, create, sizeOf = (/** @type {any} */ { size }) => size) {
   const { graph } = node;
-  const { node: reader, slot } = modelInput(root, node);
+  const { node: reader, slot } = /** @type {{node: any, slot: number}} */ (modelInput(root, node));
   const made = TYPES.map(create);
   const [record, trace, inspector] = made;
   const wide = made.reduce((sum, { size }) => sum + size[0] + GAP, 0);
@@ -47,16 +53,21 @@ export function keep(root, node, create, sizeOf = ({ size }) => size) {
   return inspector;
 }
 
-const named = (node, name) => node.inputs.findIndex((input) => input.name === name);
+/** @param {any} node @param {string} name */
+const named = (node, name) => node.inputs.findIndex((/** @type {Slot} */ input) => input.name === name);
 
-/** Lead the source of a link to a node's first input. A link from the wall of a subgraph has no node. */
+/** Lead the source of a link to a node's first input. A link from the wall of a subgraph has no node.
+ * @param {Graph} graph @param {any} given @param {any} node
+ */
 function connectAs(graph, { origin_id: id, origin_slot: slot }, node) {
   const source = graph.nodes.find((one) => String(one.id) === String(id));
   if (source) source.connect(slot, node, 0);
   else graph.inputs[slot].connect(node.inputs[0], node);
 }
 
-/** A free place, so wide, under all nodes that stand above or below a node. */
+/** A free place, so wide, under all nodes that stand above or below a node.
+ * @param {Graph} graph @param {any} node @param {number} wide @param {(node: any) => number[]} sizeOf
+ */
 function below(graph, node, wide, sizeOf) {
   const left = node.pos[0];
   const boxes = graph.nodes.map((one) => ({ pos: one.pos, size: sizeOf(one) }));

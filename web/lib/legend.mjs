@@ -7,25 +7,33 @@ import { colourOf, PENS } from "./theme.mjs";
 const [W, H] = [44, 16];
 const MIDDLE = H / 2;
 
-export const ray = (role) => (theme) => {
+/** @param {any} role */
+export const ray = (role) => (/** @type {Theme} */ theme) => {
   const { width, dash, marker: kind, size } = PENS[role];
   const colour = colourOf(theme, role);
   const end = [W - 8, MIDDLE];
   return [line([[2, MIDDLE], end], colour, width, { dash }), marker(end, kind, colour, size, theme.paper)];
 };
-export const dot = (role) => (theme) => {
+/** @param {any} role */
+export const dot = (role) => (/** @type {Theme} */ theme) => {
   const { marker: kind, size } = PENS[role];
   return [marker([W / 2, MIDDLE], kind, colourOf(theme, role), size, theme.paper)];
 };
-export const vector = (role) => (theme) => arrow([2, MIDDLE], [W - 4, MIDDLE], colourOf(theme, role), PENS[role].width);
-export const dashed = (role, dash, kind) => (theme) => {
+/** @param {any} role */
+export const vector = (role) => (/** @type {Theme} */ theme) => arrow([2, MIDDLE], [W - 4, MIDDLE], colourOf(theme, role), PENS[role].width);
+/** @param {string} role @param {any} dash @param {any} [kind] */
+export const dashed = (role, dash, kind) => (/** @type {Theme} */ theme) => {
   const colour = colourOf(theme, role);
   const stroke = line([[2, MIDDLE], [W - 2, MIDDLE]], colour, 1.8, { dash });
   return kind ? [stroke, marker([W / 2, MIDDLE], kind, colour, 6, theme.paper)] : [stroke];
 };
-export const bar = (role, alpha) => (theme) => [rectangle({ x: W / 2 - 7, y: 1, w: 14, h: H - 2 }, colourOf(theme, role), { alpha })];
+/** @param {any} role @param {number} alpha */
+export const bar = (role, alpha) => (/** @type {Theme} */ theme) => [rectangle({ x: W / 2 - 7, y: 1, w: 14, h: H - 2 }, colourOf(theme, role), { alpha })];
+/** @param {Theme} theme */
 const upright = (theme) => [line([[W / 2, 0], [W / 2, H]], theme.ink, 1, { alpha: 0.5, dash: [3, 3] })];
+/** @param {Theme} theme */
 export const scaled = (theme) => [line([[2, MIDDLE], [W - 4, MIDDLE]], theme.delta, 6, { alpha: 0.25 }), ...vector("scaled")(theme)];
+/** @param {Theme} theme */
 export const pale = (theme) => [marker([W / 2, MIDDLE], "diamond", theme.muted, 8, theme.paper)];
 
 /** @type {View["marks"][0]} */
@@ -44,5 +52,5 @@ export const PREDICTIONS = [
   [dot("next"), "x_t\u22121, the picture after it"],
 ];
 
-/** A mark as an SVG string. */
+/** A mark as an SVG string.  @param {any} draw @param {Theme} theme */
 export const swatch = (draw, theme) => toSVG([sheet(W, H, "none"), ...draw(theme)]);

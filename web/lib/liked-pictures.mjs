@@ -13,13 +13,15 @@ const MOST_GUIDERS = 8; // one inside another
 /** The job that asks the model of a sampler about pictures; null where its model, its prompts or a VAE cannot be found.
  *
  * names: of files in the host's input folder. size: [width, height] of the run's pictures.
+ * @param {any} prompt @param {string} sampler @param {any[]} names @param {number[]} given
  */
 export function askingPrompt(prompt, sampler, names, [width, height]) {
   const asked = conditionsOf(prompt, sampler);
   const inputs = [...downstream(prompt, String(sampler)), ...Object.keys(prompt)].flatMap((id) => Object.entries(prompt[id].inputs ?? {}));
   const vae = inputs.find(([name, wire]) => /vae/i.test(name) && Array.isArray(wire))?.[1];
   if (!asked || !vae) return null;
-  const own = {};
+  /** @type {Prompt} */ const own = {};
+  /** @param {string} name @param {string} class_type @param {any} given */
   const add = (name, class_type, given) => {
     own[`${ASKS}-${name}`] = { class_type, inputs: given };
     return [`${ASKS}-${name}`, 0];
@@ -31,7 +33,9 @@ export function askingPrompt(prompt, sampler, names, [width, height]) {
   return neededBy({ ...prompt, ...own }, SAID);
 }
 
-/** {model, positive, negative}: wires of a sampler, or of the guider that it is given; null where one is missing. */
+/** {model, positive, negative}: wires of a sampler, or of the guider that it is given; null where one is missing.
+ * @param {any} prompt @param {string} sampler
+ */
 function conditionsOf(prompt, sampler) {
   let id = String(sampler);
   for (let hops = 0; prompt[id] && hops < MOST_GUIDERS; hops += 1) {
@@ -42,7 +46,7 @@ function conditionsOf(prompt, sampler) {
   return null;
 }
 
-/** What the model said in such a job: [value, low, high]; null where the job did not come so far. */
+/** What the model said in such a job: [value, low, high]; null where the job did not come so far.  @param {any} job */
 function strengthOf(job) {
   try {
     return JSON.parse(job.outputs[SAID].text[0]).prompt_strength;
@@ -57,12 +61,16 @@ export class LikedPictures extends Tries {
   /** @type {?string} */ fault = null; // key of a sentence, or what the server says
   /** @type {any} */ liked = null; // what they name, as the server tells it
 
-  /** about: {run, record, knob}, as `Tries` takes them. */
+  /** about: {run, record, knob}, as `Tries` takes them.
+   * @param {Editor} editor @param {any} about @param {() => void} changed
+   */
   constructor(editor, about, changed) {
     super(editor, about, () => [], changed);
   }
 
-  /** Have the model of the run asked about some files, and the value that they name looked up on the curve. */
+  /** Have the model of the run asked about some files, and the value that they name looked up on the curve.
+   * @param {File[]} files
+   */
   async ask(files) {
     this.count = Math.min(files.length, MOST);
     this.changed();
@@ -73,14 +81,16 @@ export class LikedPictures extends Tries {
     this.changed();
   }
 
-  /** What the server says of them: {value, ...}, or {error: key of a sentence, or what it says}. */
+  /** What the server says of them: {value, ...}, or {error: key of a sentence, or what it says}.
+   * @param {File[]} files
+   */
   async answer(files) {
     const { editor, run, knob } = this;
     const job = await editor.job(run.prompt_id);
     const sampler = job && (run.node ?? samplerOf(job.prompt, run.shown));
     const [shot] = job ? picturesOf(job.outputs, shownBy(job, sampler, editor.root()).of) : [];
     const size = shot ? await editor.sizeOf(shot) : null;
-    if (!size) return { error: "mineNoRun" };
+    if (!job || !size) return { error: "mineNoRun" };
     const names = await Promise.all(files.map((file) => editor.upload(file)));
     if (!names.every(Boolean)) return { error: "mineNotSent" };
     const prompt = askingPrompt(job.prompt, sampler, names, size);

@@ -13,10 +13,13 @@ const SETTLED = 0.9; // cosine to every later difference from which on the direc
 /** The first step whose difference points where all later ones do, null where only the last one does.
  *
  * cosines: upper triangle over the steps, row by row; unknown ones are left out.
+ * @param {number[]} steps @param {number[]} cosines
  */
 export function settledFrom(steps, cosines) {
   const cosine = triangle(steps.length, cosines);
+  /** @param {number} k */
   const agrees = (k) => steps.slice(k + 1).every((_, j) => !(cosine(k, k + 1 + j) < SETTLED));
+  /** @param {number} k */
   const known = (k) => Number.isFinite(cosine(k, k));
   let first = steps.length - 1;
   while (first > 0 && agrees(first - 1)) first -= 1;
@@ -24,9 +27,11 @@ export function settledFrom(steps, cosines) {
   return first < steps.length - 1 ? steps[first] : null;
 }
 
-/** (i, j) -> entry of a symmetric matrix of which the upper triangle is given. */
+/** (i, j) -> entry of a symmetric matrix of which the upper triangle is given.
+ * @param {number} n @param {any} entries
+ */
 function triangle(n, entries) {
-  return (i, j) => {
+  return (/** @type {number} */ i, /** @type {number} */ j) => {
     const [low, high] = [Math.min(i, j), Math.max(i, j)];
     return entries[low * n - (low * (low - 1)) / 2 + high - low] ?? NaN;
   };
@@ -37,6 +42,7 @@ function triangle(n, entries) {
  * record.directions: {steps, error, subset, samples: [upper triangle of cosines, row by row, per sample of the subset]}.
  * @param {Page} page
  * @param {Run} record
+ * @param {SampleRun} run
  */
 export function matrix(page, record, run) {
   const { directions } = record ?? {};
@@ -65,12 +71,14 @@ export function matrix(page, record, run) {
   );
   placeSteps(commands[0], steps, side, origin);
   ticks(page, steps, side, origin);
-  chosenStep(page, steps.indexOf(run.chosen), steps.length * side, side, origin);
+  chosenStep(page, steps.indexOf(run.chosen ?? NaN), steps.length * side, side, origin);
   norms(page, run, steps, side, { ...origin, x: origin.x + steps.length * side + 6 });
   return commands;
 }
 
-/** Frames around the row and the column of the chosen step; a step that was not captured has none. */
+/** Frames around the row and the column of the chosen step; a step that was not captured has none.
+ * @param {Page} page @param {number} k @param {any} whole @param {number} side @param {any} given
+ */
 function chosenStep({ commands, theme }, k, whole, side, { x, y }) {
   if (k < 0) return;
   const middle = (k + 0.5) * side;
@@ -79,15 +87,20 @@ function chosenStep({ commands, theme }, k, whole, side, { x, y }) {
   commands.push(line([[x, y + middle], [x + whole, y + middle]], theme.ink, 1, { ...style, name: "cursor-row" }));
 }
 
-/** Where the steps stand, on the sheet. */
+/** Where the steps stand, on the sheet.
+ * @param {any} sheet @param {number[]} steps @param {number} side @param {any} given
+ */
 function placeSteps(sheet, steps, side, { x, y }) {
+  /** @param {number} start */
   const along = (start) => steps.map((step, k) => [step, start + (k + 0.5) * side]);
   sheet.places = { top: y, bottom: y + steps.length * side, at: along(x), down: along(y) };
 }
 
-/** Bars of rms(delta) beside the rows: a cosine of a tiny difference means little. */
+/** Bars of rms(delta) beside the rows: a cosine of a tiny difference means little.
+ * @param {Page} page @param {SampleRun} run @param {number[]} steps @param {number} side @param {any} given
+ */
 function norms({ commands, theme, w }, run, steps, side, { x, y }) {
-  const sizes = steps.map((i) => metric("M2", run.rows.find((row) => row.i === i)?.gram));
+  const sizes = steps.map((i) => metric("M2", run.rows.find((row) => row.i === i)?.gram ?? null));
   const most = Math.max(...sizes.filter(Number.isFinite));
   const room = Math.min(BARS, w - x - 4);
   if (!(most > 0) || room < 8) return;
@@ -98,6 +111,7 @@ function norms({ commands, theme, w }, run, steps, side, { x, y }) {
   });
 }
 
+/** @param {Page} page @param {number[]} steps @param {number} side @param {any} origin */
 function ticks({ commands, theme }, steps, side, origin) {
   const every = Math.max(1, Math.ceil(26 / side));
   steps.forEach((step, k) => {

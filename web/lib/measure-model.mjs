@@ -15,10 +15,14 @@ const FIRST = 4; // pictures of each value before it may stop
 const SURE = 1.3; // upper end of the first mark over its lower end, below which it is decided
 const NEAR = 1.1;
 
-/** Whether the model can be asked about the pictures of a run: it goes to a finished picture, and its knob can be set. */
+/** Whether the model can be asked about the pictures of a run: it goes to a finished picture, and its knob can be set.
+ * @param {any} record @param {any} knob
+ */
 export const canMeasure = (record, knob) => Boolean(record.model?.key && knob.value !== null && record.steps?.at(-1)?.sigma_next === 0);
 
-/** Values to measure at; the own one takes the place of the nearest, but not of the first where it does nothing there. */
+/** Values to measure at; the own one takes the place of the nearest, but not of the first where it does nothing there.
+ * @param {any} own @param {any} knob
+ */
 export function valuesFor(own, knob) {
   const usual = knob.key === CFG ? OF_CFG : knob.kind === LORA ? OF_LORA : null;
   const values = usual ? [...usual] : [...new Set(OF_OTHERS.map((times) => roundWithin(knob, times * own)))];
@@ -30,14 +34,18 @@ export function valuesFor(own, knob) {
   return values.sort((one, other) => one - other);
 }
 
-/** How many runs like this one it takes: {values, pictures, runs}.  record: of the run */
+/** How many runs like this one it takes: {values, pictures, runs}.  record: of the run
+ * @param {any} record @param {number[]} values
+ */
 export function costOf(record, values, pictures = PICTURES) {
   const batch = record.batch || 1;
   const each = (record.evaluations || 2 * record.n || 1) / batch; // of a picture
   return { values: values.length, pictures, runs: Math.round(values.length * pictures * (1 + (ASKED * DRAWS) / each) / batch) };
 }
 
-/** Whether the first mark is known well enough, and whether the measure applies.  curve: of the server */
+/** Whether the first mark is known well enough, and whether the measure applies.  curve: of the server
+ * @param {{pictures: any, gate: any, measured: any}} given
+ */
 export const isDecided = ({ pictures, gate, measured }) => pictures >= FIRST && gate?.sure !== false && Boolean(measured?.[1] && measured[2] / measured[1] < SURE);
 
 export class MeasureModel extends FindRange {
@@ -46,15 +54,20 @@ export class MeasureModel extends FindRange {
   stopped = false;
   wanted = PICTURES;
 
-  /** measure(asked): the server makes the curve of these runs and keeps it. */
+  /** measure(asked): the server makes the curve of these runs and keeps it.
+   * @param {Editor} editor @param {any} about @param {() => void} changed @param {(picks: any) => any} keep
+   * @param {(asked: any) => any} measure
+   */
   constructor(editor, about, changed, keep, measure) {
     super(editor, about, changed, keep);
-    this.scales = (own) => valuesFor(own, this.knob);
+    this.scales = (/** @type {any} */ own) => valuesFor(own, this.knob);
     this.measure = measure;
     this.wide = false; // a click asks for no further values
   }
 
-  /** Of every value as many pictures as are wanted, a seed after the other, so that whenever it stops all have the same. */
+  /** Of every value as many pictures as are wanted, a seed after the other, so that whenever it stops all have the same.
+   * @param {number[]} scales
+   */
   async add(scales) {
     this.cards = scales.map((cfg) => ({ cfg, state: "waiting", shots: [], seeds: [], record: null, own: false }));
     this.changed();
@@ -85,7 +98,7 @@ export class MeasureModel extends FindRange {
     this.changed();
   }
 
-  /** One more seed at every value. */
+  /** One more seed at every value.  @param {number} k */
   async addSeed(k) {
     const { prompt, places, workflow } = this.made;
     const seeds = seedPlaces(prompt, upstream(prompt, this.run.node));
@@ -103,24 +116,26 @@ export class MeasureModel extends FindRange {
     await Promise.all(jobs);
   }
 
-  /** card.seeds: what came of each seed, {k, run: its id, shots, record}. */
+  /** card.seeds: what came of each seed, {k, run: its id, shots, record}.
+   * @param {any} card @param {string} id @param {number} k
+   */
   async followSeed(card, id, k) {
     const job = await this.waitForJob(id);
     if (this.over) return;
     const { seeds } = card;
     const found = (job && (await this.editor.runsOf(id))) ?? [];
-    const run = found.find((one) => slotOf(one) === slotOf(this.run)) ?? null;
+    const run = found.find((/** @type {any} */ one) => slotOf(one) === slotOf(this.run)) ?? null;
     this.take(card, job, run, run && (await this.editor.run(run.run)));
     const { state, shots, record } = card;
     if (state === "there" && run) card.seeds = [...seeds, { k, run: run.run, shots, record: shots.length ? null : record }];
     else if (seeds.length) card.state = "there";
-    card.shots = card.seeds.flatMap((one) => one.shots);
+    card.shots = card.seeds.flatMap((/** @type {any} */ one) => one.shots);
     this.changed();
   }
 
   /** Let the server make the curve of what is there. */
   async tell() {
-    const runs = this.cards.flatMap(({ seeds }) => seeds.map(({ run }) => run));
+    const runs = this.cards.flatMap(({ seeds }) => seeds.map((/** @type {{run: any}} */ { run }) => run));
     if (this.over || this.cards.filter(({ seeds }) => seeds.length).length < 2) return;
     const answer = await this.measure({ runs, knob: this.knob.key });
     this.fault = answer?.error ?? null;

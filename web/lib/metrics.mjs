@@ -1,7 +1,7 @@
 // @ts-check
 /** The metrics of a step, which Python finds and the record carries. */
 
-/** Names and units, for tables and axes. */
+/** Names and units, for tables and axes.  @type {Record<string, [string, string]>} */
 export const NAMES = {
   M1: ["guidance strength", ""],
   M2: ["difference size", "rms, data"],

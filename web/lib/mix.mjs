@@ -2,7 +2,10 @@
 /** u + gamma (c - u) of a step as a picture. Colours of pixels and of previews are linear, so that colours are mixed. */
 import { middleOf } from "./panel-pictures.mjs";
 
-/** The prediction at a scale as RGBA.  pair: {values: Int16Array [u and c, rows, h, w, 3], scale, size: [w, h], rows} */
+/** The prediction at a scale as RGBA.  pair: {values: Int16Array [u and c, rows, h, w, 3], scale, size: [w, h], rows}
+ * @param {{values: any, scale: any, size: any, rows: any}} given @param {number} row @param {number} gamma
+ * @param {any} target
+ */
 export function mixPixels({ values, scale, size: [w, h], rows }, row, gamma, target) {
   const count = w * h * 3;
   const [u, c] = [row * count, (rows + row) * count];
@@ -17,10 +20,10 @@ export function mixPixels({ values, scale, size: [w, h], rows }, row, gamma, tar
   return target;
 }
 
-let canvas = null; // one for all: it is painted and read in one go
-let image = null;
+/** @type {any} */ let canvas = null; // one for all: it is painted and read in one go
+/** @type {any} */ let image = null;
 
-/** It on a canvas, a pixel for each of its own. */
+/** It on a canvas, a pixel for each of its own.  @param {any} pair @param {number} row @param {number} gamma */
 function mixed(pair, row, gamma) {
   const [pw, ph] = pair.size;
   if (image?.width !== pw || image?.height !== ph) {
@@ -32,20 +35,22 @@ function mixed(pair, row, gamma) {
   return canvas;
 }
 
-/** Its place in a box, as large as it fits; sharp: its pixels are shown as squares. */
+/** Its place in a box, as large as it fits; sharp: its pixels are shown as squares.
+ * @param {any} pair @param {Box} box
+ */
 function placeOf(pair, box) {
   const place = middleOf(pair, box);
   return { ...place, sharp: place.w >= 2 * pair.size[0] };
 }
 
-/** Paint it into a box. */
+/** Paint it into a box.  @param {CanvasRenderingContext2D} ctx @param {any} given */
 export function paintMix(ctx, { pair, gamma, ...box }) {
   const { x, y, w, h, sharp } = placeOf(pair, box);
   ctx.imageSmoothingEnabled = !sharp;
   ctx.drawImage(mixed(pair, pair.row, gamma), x, y, w, h);
 }
 
-/** It as a command of drawing, for a file that holds all it shows. */
+/** It as a command of drawing, for a file that holds all it shows.  @param {any} given */
 export async function mixImage({ pair, gamma, ...box }) {
   const blob = await mixed(pair, pair.row, gamma).convertToBlob();
   const address = await new Promise((done) => {

@@ -35,19 +35,23 @@ class PagePanel extends Panel {
   }
 }
 
-/** A panel for a record. sheets: {name: data URI} of its pictures; sources(): {workflow, output}, for files that it saves. */
+/** A panel for a record. sheets: {name: data URI} of its pictures; sources(): {workflow, output}, for files that it saves.
+ * @param {Run} record @param {Record<string, string>} sheets @param {() => Promise<any>} sources
+ */
 export function panelOf(record, sheets, sources) {
-  const editor = {
+  const editor = /** @type {any} */ ({
     root: () => null,
     locale: () => "en",
-    address: (path) => sheets[new URLSearchParams(path.split("?")[1]).get("filename") ?? ""],
+    address: (/** @type {string} */ path) => sheets[new URLSearchParams(path.split("?")[1]).get("filename") ?? ""],
     sources,
-  };
+  });
   const opening = OPENING.find((name) => viewOf(name).available(record)); // what has something to show
   return new PagePanel({ properties: { gg_view: opening } }, editor, new Map());
 }
 
-/** Show the record in its panel, which is on the page already; its colours follow the reader's. */
+/** Show the record in its panel, which is on the page already; its colours follow the reader's.
+ * @param {InspectorPanel} panel @param {Run} record
+ */
 export function openPanel(panel, record) {
   panel.start();
   panel.show(record);

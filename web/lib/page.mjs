@@ -13,7 +13,9 @@ import { counted, fillIn, nth, number } from "./words.mjs";
 
 const SMALL = 64; // pixels of a picture below which its pixels are shown as squares
 
-/** Fill a page. place(id): its element; data: {record, sheets: {name: data URI}, sources: {workflow, prompt}}. */
+/** Fill a page. place(id): its element; data: {record, sheets: {name: data URI}, sources: {workflow, prompt}}.
+ * @param {any} place @param {any} given
+ */
 export function mount(place, { record, sheets, sources }) {
   const panel = panelOf(record, sheets, async () => ({ workflow: sources.workflow, output: sources.prompt }));
   const results = resultsOf(panel, record, sheets);
@@ -30,7 +32,7 @@ export function mount(place, { record, sheets, sources }) {
     if (legend !== panel.view + theme) place("legend").replaceChildren(...legendOf(panel.view, theme));
     if (read !== panel.sample) place("answers").replaceChildren(...answers(record, panel.sample).map(cardOf));
     [legend, read] = [panel.view + theme, panel.sample];
-    results.forEach((one) => one.setAttribute("aria-pressed", String(Number(one.dataset.sample) === panel.sample)));
+    results.forEach((/** @type {any} */ one) => one.setAttribute("aria-pressed", String(Number(one.dataset.sample) === panel.sample)));
   };
   openPanel(panel, record);
   printLight(panel);
@@ -39,10 +41,12 @@ export function mount(place, { record, sheets, sources }) {
 
 /** What stands under the figure: where the numbers come from, and those of the step that is shown.
  * @param {Run} record
+ * @param {number} i @param {number} sample
  */
 export function captionOf(record, i, sample) {
   const step = stepOf(record, i);
   const gram = sampleOf(step, sample);
+  /** @param {string} name */
   const value = (name) => number(metric(name, gram));
   const levels = step && `\u03c3 ${number(step.sigma)} \u2192 ${number(step.sigma_next)} \u00b7 \u03b3 ${number(step.gamma)}`;
   const found = step?.stage === "cond_only" ? ["no prediction without the prompt"]
@@ -53,18 +57,20 @@ export function captionOf(record, i, sample) {
   return `Measured, not drawn by hand: ${words.filter(Boolean).join(" \u00b7 ")}.`;
 }
 
-/** @param {Run} record */
+/** @param {Run} record  @param {number} sample */
 function sampleWords({ labels, batch, sample: median }, sample) {
   const label = labels?.[sample] ? `, \u201c${labels[sample]}\u201d,` : "";
   return `sample ${sample}${label} of ${batch} (from 0)${sample === median ? ", the median one" : ""}`;
 }
 
-/** The last guided picture of every sample; a press chooses the sample. */
+/** The last guided picture of every sample; a press chooses the sample.
+ * @param {InspectorPanel} panel @param {Run} record @param {any} sheets
+ */
 function resultsOf(panel, record, sheets) {
   const { pictures } = record;
   const last = pictures?.steps?.at(-1);
   if (!last) return [];
-  return pictures.samples.map((sample) => {
+  return pictures.samples.map((/** @type {number} */ sample) => {
     const words = record.labels?.[sample] ?? `sample ${sample}`;
     const tile = tileOf(pictures, sheets[last.filename], sample);
     const name = element("span", {}, words);
@@ -74,7 +80,9 @@ function resultsOf(panel, record, sheets) {
   });
 }
 
-/** One picture of a sheet: the whole sheet behind a window. A background would not be printed. */
+/** One picture of a sheet: the whole sheet behind a window. A background would not be printed.
+ * @param {any} given @param {any} sheet @param {number} sample
+ */
 function tileOf({ kinds, samples, size: [w, h] }, sheet, sample) {
   const image = element("img", { src: sheet, alt: "" });
   const tile = element("span", { class: "tile" }, image);
@@ -98,8 +106,11 @@ export function keptWords({ batch, pictures }) {
   return `Pictures of ${samples.length} of ${batch} samples are in this file: ${samples.join(", ")} (from 0).`;
 }
 
-/** On paper the page is light, and so is its figure: colours that are drawn know no style of a medium. */
+/** On paper the page is light, and so is its figure: colours that are drawn know no style of a medium.
+ * @param {InspectorPanel} panel
+ */
 function printLight(panel) {
+  /** @param {boolean} printing */
   const change = (printing) => {
     document.documentElement.classList.toggle("on-paper", printing);
     panel.look();
@@ -109,6 +120,7 @@ function printLight(panel) {
   addEventListener("afterprint", () => change(false));
 }
 
+/** @param {string} view @param {any} theme */
 function legendOf(view, theme) {
   const { says, marks } = viewOf(view);
   const rows = marks.map(([draw, words]) => {
@@ -119,9 +131,10 @@ function legendOf(view, theme) {
   return [element("p", {}, says), ...(rows.length ? [element("ul", {}, ...rows)] : [])];
 }
 
+/** @param {any} given */
 function cardOf({ question, verdict, words }) {
   const short = element("p", { class: "verdict" }, verdict);
-  return element("article", {}, element("h3", {}, question), short, ...words.map((one) => element("p", {}, one)));
+  return element("article", {}, element("h3", {}, question), short, ...words.map((/** @type {string} */ one) => element("p", {}, one)));
 }
 
 /** How the run was made: [dt, dd, dt, dd, ...].
@@ -146,7 +159,9 @@ function factsOf(record) {
   });
 }
 
+/** @param {any} place @param {any} given */
 function files(place, { record, sources }) {
+  /** @param {string} id @param {any} value @param {string} name */
   const save = (id, value, name) => {
     place(id).hidden = !value;
     const text = () => new Blob([JSON.stringify(value)], { type: "application/json" });

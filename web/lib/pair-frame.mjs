@@ -8,7 +8,7 @@ export class PairFrame {
   words = ["", ""]; // under the picture, and under the one that takes turns with it
   paired = false;
 
-  /** editor: knows where pictures are. t: `speaker`. */
+  /** editor: knows where pictures are. t: `speaker`.  @param {Editor} editor @param {Speaker} t */
   constructor(editor, t) {
     this.editor = editor;
     this.t = t;
@@ -38,10 +38,12 @@ export class PairFrame {
     this.drawTurn();
   }
 
-  /** Pictures are made anew only where they are others. */
+  /** Pictures are made anew only where they are others.
+   * @param {any} place @param {any} shelf @param {any} shown @param {any} words
+   */
   fillWith(place, shelf, shown, words) {
     const { found = null, i = null } = shown ?? {};
-    const key = JSON.stringify([found?.shots?.map(({ filename }) => filename) ?? null, found?.record?.pictures?.steps?.at(-1)?.filename ?? null, i]);
+    const key = JSON.stringify([found?.shots?.map((/** @type {{filename: any}} */ { filename }) => filename) ?? null, found?.record?.pictures?.steps?.at(-1)?.filename ?? null, i]);
     if (place.dataset.key === key) return;
     place.dataset.key = key;
     const pictures = found ? shotsOf(this.editor, found, words) : [];

@@ -1,17 +1,21 @@
 // @ts-check
 /** Files that a panel hands out: SVG and PNG that reopen their workflow. No DOM, no editor. */
 
-/** JSON in ASCII: readers of PNG text take it for Latin-1. */
+/** JSON in ASCII: readers of PNG text take it for Latin-1.  @param {any} value */
 const ascii = (value) =>
   JSON.stringify(value).replace(/[^\x20-\x7e]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
-/** An SVG with the workflow inside, so that dropping it on the editor opens that. sources: {workflow, prompt}. */
+/** An SVG with the workflow inside, so that dropping it on the editor opens that. sources: {workflow, prompt}.
+ * @param {string} svg @param {any} sources
+ */
 export function svgWithSources(svg, sources) {
   const words = ascii(sources).replaceAll("]]>", "]]\\u003e");
   return svg.replace(/<svg[^>]*>/, (tag) => `${tag}<metadata><![CDATA[${words}]]></metadata>`);
 }
 
-/** A PNG with text chunks {keyword: value} before its pixels. bytes: Uint8Array of the file. */
+/** A PNG with text chunks {keyword: value} before its pixels. bytes: Uint8Array of the file.
+ * @param {Uint8Array<any>} bytes @param {any} sources
+ */
 export function pngWithSources(bytes, sources) {
   const head = 33; // signature and IHDR
   const known = Object.entries(sources).filter(([, value]) => value !== undefined);
@@ -26,6 +30,7 @@ export function pngWithSources(bytes, sources) {
   return whole;
 }
 
+/** @param {string} words */
 function textChunk(words) {
   const body = Uint8Array.from(`tEXt${words}`, (letter) => letter.charCodeAt(0));
   const chunk = new Uint8Array(body.length + 8);
@@ -36,7 +41,7 @@ function textChunk(words) {
   return chunk;
 }
 
-/** CRC-32 as PNG wants it. */
+/** CRC-32 as PNG wants it.  @param {Uint8Array<any>} bytes */
 export function crc(bytes) {
   let rest = 0xffffffff;
   for (const byte of bytes) {

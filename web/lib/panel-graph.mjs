@@ -2,12 +2,17 @@
 /** Finding nodes: by execution id, and the sampler whose run a panel shows. Reads graphs of either front end. */
 import { nodesOf } from "./readiness.mjs";
 
-/** The node at an execution id: "7", or "12:7" inside the subgraph that node 12 is. */
+/** The node at an execution id: "7", or "12:7" inside the subgraph that node 12 is.
+ * @param {?Graph} root @param {unknown} id
+ * @returns {any} a GraphNode; null or undefined where there is none
+ */
 export const nodeAt = (root, id) => nodesAlong(root, id).at(-1);
 
-/** The nodes along an execution id, from the outermost subgraph on; null where there is none. */
+/** The nodes along an execution id, from the outermost subgraph on; null where there is none.
+ * @param {?Graph} root @param {unknown} id
+ */
 function nodesAlong(root, id) {
-  let graph = root;
+  let graph = /** @type {Graph | null | undefined} */ (root);
   return String(id).split(":").map((part) => {
     const node = graph?.nodes.find((one) => String(one.id) === part) ?? null;
     graph = node?.subgraph;
@@ -15,14 +20,20 @@ function nodesAlong(root, id) {
   });
 }
 
-/** How to find a widget once its node has been made anew: (root) -> {node, widget}. Several may have one name. */
+/** How to find a widget once its node has been made anew: (root) -> {node, widget}. Several may have one name.
+ * @param {?Graph} root @param {any} given
+ */
 export function againOf(root, { node, widget }) {
-  const named = (one) => (one?.widgets ?? []).filter(({ name }) => name === widget.name);
+  /** @param {any} one */
+  const named = (one) => (one?.widgets ?? []).filter((/** @type {any} */ { name }) => name === widget.name);
   const [id, at] = [pathOf(root, node), named(node).indexOf(widget)];
-  return (now) => ({ node: nodeAt(now, id), widget: named(nodeAt(now, id))[at] });
+  return (/** @type {?Graph} */ now) => ({ node: nodeAt(now, id), widget: named(nodeAt(now, id))[at] });
 }
 
-/** Execution id of a node, null when it is not reachable from the root. */
+/** Execution id of a node, null when it is not reachable from the root.
+ * @param {?Graph} root @param {GraphNode} node
+ * @returns {?string}
+ */
 export function pathOf(root, node, before = "", depth = 0) {
   for (const one of (depth < 16 && root?.nodes) || []) {
     if (one === node) return before + one.id;
@@ -32,7 +43,7 @@ export function pathOf(root, node, before = "", depth = 0) {
   return null;
 }
 
-/** Key of a node in the editor's table of outputs. */
+/** Key of a node in the editor's table of outputs.  @param {?Graph} root @param {GraphNode} node */
 export function locatorOf(root, node) {
   const outer = !node.graph || node.graph === root || node.graph.isRootGraph;
   return outer ? String(node.id) : `${node.graph.id}:${node.id}`;
@@ -51,9 +62,10 @@ const TOWARDS_THE_SAMPLER = ["trace", "guider", "latent", "samples", ""]; // inp
  * places, each with values of its own.
  * -> {node, widget, held: see `followed`} where a value can be written; {node, reason: "linked" | "promoted" | "listed"}
  * where another node decides (that one); null where no scale is found.
+ * @param {?Graph} root @param {GraphNode} start
  */
 export function scaleSource(root, start, sampler = "") {
-  const around = { nodes: root?.nodes, owners: nodesAlong(root, sampler) };
+  const around = { nodes: root?.nodes ?? [], owners: nodesAlong(root, sampler) };
   let node = start;
   for (let hops = 0; node && hops < 32; hops += 1) {
     const widget = (sampler || node !== start) && node.widgets?.find((one) => one.name === "cfg");
@@ -63,11 +75,13 @@ export function scaleSource(root, start, sampler = "") {
   return null;
 }
 
-/** The same of a number that another node holds: id, the node's execution id, and the name of its widget or input. */
+/** The same of a number that another node holds: id, the node's execution id, and the name of its widget or input.
+ * @param {?Graph} root @param {unknown} id @param {string} name
+ */
 export function widgetSource(root, id, name) {
-  const [node, around] = [nodeAt(root, id), { nodes: root?.nodes, owners: nodesAlong(root, id) }];
-  const widget = node?.widgets?.find((one) => one.name === name);
-  const slot = (node?.inputs ?? []).findIndex((one) => one.name === name);
+  const [node, around] = [nodeAt(root, id), { nodes: root?.nodes ?? [], owners: nodesAlong(root, id) }];
+  const widget = node?.widgets?.find((/** @type {any} */ one) => one.name === name);
+  const slot = (node?.inputs ?? []).findIndex((/** @type {any} */ one) => one.name === name);
   if (!widget && (slot < 0 || !linkAt(node, slot))) return null;
   return widget ? outermost(around, node, widget) : setterOf(around, node, slot);
 }
@@ -75,48 +89,63 @@ export function widgetSource(root, id, name) {
 /** A source itself, unless its number comes from a node that had another one in the job of a run: that one computes.
  *
  * prompt: of the job, null as long as nobody knows it. value: of the run.
+ * @param {?Graph} root @param {?Source} source @param {?Prompt} prompt @param {number} value
+ * @returns {?Source}
  */
 export function followed(root, source, prompt, value) {
-  const { held } = source ?? {};
+  const held = /** @type {any} */ (source?.held);
+  /** @param {any} given */
   const had = ({ node, id }) => node === held.node && Math.abs(prompt?.[id]?.inputs?.[held.name] - value) <= ALIKE * Math.max(1, Math.abs(value));
   return !held || nodesOf(root).some(had) ? source : { node: held.node, reason: "linked" };
 }
 
-/** Every node that reads what a widget sets, its own one too: [{node, id: execution id}]. */
+/** Every node that reads what a widget sets, its own one too: [{node, id: execution id}].
+ * @param {?Graph} root @param {any} given
+ */
 export function readersOf(root, { widget }) {
+  /** @param {any} given */
   const reads = ({ node, id }) => numbersOf(node).some((name) => widgetSource(root, id, name)?.widget === widget);
   return widget ? nodesOf(root).filter((one) => !one.silent && !one.node.subgraph && !one.node.isVirtualNode && !heldIn(one.node) && reads(one)) : [];
 }
 
-/** Names of what holds a number in a node, or has one wired to it. */
+/** Names of what holds a number in a node, or has one wired to it.  @param {GraphNode} node */
 function numbersOf(node) {
   const wired = (node.inputs ?? []).filter(({ type }, slot) => WIRED.includes(type ?? ANY) && linkAt(node, slot)).map(({ name }) => name);
   return [...wired, ...(node.widgets ?? []).filter(({ value }) => typeof value === "number").map(({ name }) => name)];
 }
 
-/** The inputs of a job whose number a widget set: [{id, input}]. Whoever reads them by wire gets what they hold. */
+/** The inputs of a job whose number a widget set: [{id, input}]. Whoever reads them by wire gets what they hold.
+ * @param {?Graph} root @param {?Prompt} prompt @param {any} given
+ */
 export const literalsOf = (root, prompt, { widget }) =>
-  Object.entries(widget ? prompt : {}).flatMap(([id, { inputs }]) =>
+  Object.entries(widget && prompt ? prompt : {}).flatMap(([id, { inputs }]) =>
     Object.keys(inputs).filter((input) => typeof inputs[input] === "number" && widgetSource(root, id, input)?.widget === widget).map((input) => ({ id, input })));
 
+/** @param {?Graph} root @param {GraphNode} node @param {Widget} widget */
 function writable(root, node, widget) {
   const list = listAbove(root, node);
   return list ? { node: list, reason: "listed" } : outermost(root, node, widget);
 }
 
-/** Where the value of a widget is set: where its link comes from, and on a subgraph's own node, where that shows it. */
+/** Where the value of a widget is set: where its link comes from, and on a subgraph's own node, where that shows it.
+ * @returns {Source}
+ * @param {?Graph} root @param {GraphNode} node @param {Widget} widget
+ */
 function outermost(root, node, widget, hops = 0) {
   const slot = (node.inputs ?? []).findIndex((input) => (input.widget?.name ?? input.name) === widget.name);
   return slot < 0 || !linkAt(node, slot) ? { node, widget } : setterOf(root, node, slot, hops);
 }
 
-/** The one widget that sets what comes in at an input, beyond nodes that are only drawn; else the node that decides. */
+/** The one widget that sets what comes in at an input, beyond nodes that are only drawn; else the node that decides.
+ * @returns {Source}
+ * @param {?Graph} root @param {GraphNode} node @param {number} slot
+ */
 function setterOf(root, node, slot, hops = 0) {
   const source = originOf(root, node, slot);
   if (!source || hops >= MOST_OUT) return { node: source?.node ?? node, reason: "linked" };
   const from = source.node;
   if (source.outside) {
-    const shown = from.widgets?.find((one) => one.name === source.name);
+    const shown = from.widgets?.find((/** @type {any} */ one) => one.name === source.name);
     return shown ? outermost(root, from, shown, hops + 1) : { node: from, reason: "promoted" };
   }
   const linked = linkedOf(from);
@@ -126,16 +155,23 @@ function setterOf(root, node, slot, hops = 0) {
   return { ...(!from.isVirtualNode && { held: { node: from, name: value.name } }), ...outermost(root, from, value, hops + 1) };
 }
 
+/** @param {GraphNode} node */
 const linkedOf = (node) => (node.inputs ?? []).flatMap((_, at) => (linkAt(node, at) ? [at] : []));
 
-/** The widget whose number a node may hand on: it has no other, and nothing else comes in. What computes of it looks alike. */
+/** The widget whose number a node may hand on: it has no other, and nothing else comes in. What computes of it looks alike.
+ * @param {GraphNode} node
+ */
 function heldIn(node) {
   const [value, ...others] = (node.widgets ?? []).filter(({ name }) => name !== CONTROL);
+  const { inputs = [] } = node;
   const alone = typeof value?.value === "number" && !others.length;
-  return alone && linkedOf(node).every((at) => (node.inputs[at].widget?.name ?? node.inputs[at].name) === value.name) ? value : null;
+  return alone && linkedOf(node).every((at) => (inputs[at].widget?.name ?? inputs[at].name) === value.name) ? value : null;
 }
 
-/** The schedule in the chain of guidance that lists its scales itself, so that cfg has no effect. */
+/** The schedule in the chain of guidance that lists its scales itself, so that cfg has no effect.
+ * @returns {?GraphNode}
+ * @param {?Graph} root @param {GraphNode} node
+ */
 function listAbove(root, node, depth = 0) {
   const listing = node.comfyClass === "GGCFGSchedule" || node.type === "GGCFGSchedule";
   if (listing && node.widgets?.find((one) => one.name === "schedule")?.value === "list") return node;
@@ -148,6 +184,7 @@ function listAbove(root, node, depth = 0) {
   return null;
 }
 
+/** @param {?Graph} root @param {GraphNode} node */
 function upstream(root, node) {
   const linked = (node.inputs ?? []).map((input, slot) => ({ input, slot })).filter(({ slot }) => linkAt(node, slot));
   for (const name of TOWARDS_THE_SAMPLER) {
@@ -157,27 +194,35 @@ function upstream(root, node) {
   return null;
 }
 
-/** The link at an input of a node, undefined for none. The graph is asked: what an input says of it, each editor names anew. */
+/** The link at an input of a node, undefined for none. The graph is asked: what an input says of it, each editor names anew.
+ * @param {GraphNode} node @param {number} slot
+ */
 export const linkAt = (node, slot) =>
   linksOf(node.graph).find(({ target_id: id, target_slot: at }) => at === slot && String(id) === String(node.id));
 
-/** Every link of a graph: a Map in some editors, a table in others. */
+/** Every link of a graph: a Map in some editors, a table in others.  @param {Graph | null | undefined} graph */
 function linksOf(graph) {
   const links = graph?.links ?? {};
   return typeof links.values === "function" ? [...links.values()] : Object.values(links);
 }
 
-/** What feeds an input. Links out of a subgraph lead to its input node: then the subgraph's own node decides. */
+/** What feeds an input. Links out of a subgraph lead to its input node: then the subgraph's own node decides.
+ * @returns {?{node: any, outside?: boolean, name?: string}}
+ * @param {?Graph} root @param {GraphNode} node @param {number} slot
+ */
 export function originOf(root, node, slot) {
   const link = linkAt(node, slot);
   if (!link) return null;
-  const origin = node.graph.nodes.find((one) => String(one.id) === String(link.origin_id));
+  const origin = node.graph.nodes.find((/** @type {any} */ one) => String(one.id) === String(link.origin_id));
   if (!origin) return throughTheWall(root, node.graph, link.origin_slot);
   const inside = origin.subgraph && innerOrigin(origin, link.origin_slot);
   if (inside) root?.owners?.unshift(origin); // this is the way out again
   return { node: inside ?? origin };
 }
 
+/** @returns {?{node: any, outside?: boolean, name?: string}}
+ * @param {?Graph} root @param {Graph | null | undefined} graph @param {number} slot
+ */
 function throughTheWall(root, graph, slot) {
   const owner = ownerOf(root, graph);
   if (!owner) return null;
@@ -185,15 +230,20 @@ function throughTheWall(root, graph, slot) {
   return further ?? { node: owner, outside: true, name: owner.inputs?.[slot]?.widget?.name };
 }
 
+/** @param {GraphNode} container @param {number} slot */
 function innerOrigin(container, slot) {
-  const id = container.subgraph.outputs?.[slot]?.linkIds?.[0];
-  const link = linksOf(container.subgraph).find((one) => one.id === id);
-  return container.subgraph.nodes.find((one) => String(one.id) === String(link?.origin_id));
+  const { subgraph } = container;
+  const id = subgraph?.outputs?.[slot]?.linkIds?.[0];
+  const link = linksOf(subgraph).find((one) => one.id === id);
+  return subgraph?.nodes.find((one) => String(one.id) === String(link?.origin_id));
 }
 
-/** The node that a graph is the inside of: the one that leads to the run, where several are. */
+/** The node that a graph is the inside of: the one that leads to the run, where several are.
+ * @returns {?GraphNode}
+ * @param {?Graph} root @param {Graph | null | undefined} graph
+ */
 function ownerOf(root, graph, depth = 0) {
-  const leading = root?.owners?.find((node) => node?.subgraph === graph);
+  const leading = root?.owners?.find((/** @type {any} */ node) => node?.subgraph === graph);
   if (leading) return leading;
   for (const node of (depth < 16 && root?.nodes) || []) {
     if (node.subgraph === graph) return node;
@@ -203,7 +253,9 @@ function ownerOf(root, graph, depth = 0) {
   return null;
 }
 
-/** What a node is called and where it stands: "KSampler (12:4), inside Two stages". */
+/** What a node is called and where it stands: "KSampler (12:4), inside Two stages".
+ * @param {?Graph} root @param {GraphNode} node @param {Speaker} t
+ */
 export function placeName(root, node, t) {
   const path = pathOf(root, node) ?? String(node.id);
   const outer = path.split(":").slice(0, -1).map((_, k, all) => nodeAt(root, all.slice(0, k + 1).join(":")));
@@ -213,6 +265,7 @@ export function placeName(root, node, t) {
 
 /** Write a scale as a user would.
  * @param {{node: any, widget?: any}} place
+ * @param {number} value
  */
 export function writeScale({ node, widget }, value) {
   widget.value = value;

@@ -3,6 +3,7 @@
 
 const REMOVE = ["Backspace", "Delete"]; // the editor would remove the node
 const [MIDDLE, MIDDLE_HELD] = [1, 4]; // as `button` and `buttons` of an event count
+/** @type {Record<string, (panel: InspectorPanel) => void>} */
 const MOVES = {
   ArrowRight: (panel) => panel.goTo(panel.at + 1),
   ArrowLeft: (panel) => panel.goTo(panel.at - 1),
@@ -11,7 +12,9 @@ const MOVES = {
   " ": (panel) => panel.playOrPause(),
 };
 
-/** Arrows, Home and End move through the run, Space plays, Escape gives the focus back to the editor. */
+/** Arrows, Home and End move through the run, Space plays, Escape gives the focus back to the editor.
+ * @param {InspectorPanel} panel @param {any} event
+ */
 export function keys(panel, event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape") event.target.blur();
@@ -24,7 +27,9 @@ export function keys(panel, event) {
   move(panel);
 }
 
-/** The wheel zooms the canvas as everywhere; with the focus inside it first scrolls what scrolls under the pointer. */
+/** The wheel zooms the canvas as everywhere; with the focus inside it first scrolls what scrolls under the pointer.
+ * @param {InspectorPanel} panel @param {any} event
+ */
 export function wheel(panel, event) {
   if (!panel.editor.wheel) return; // a page scrolls
   const { content } = panel;
@@ -36,7 +41,9 @@ export function wheel(panel, event) {
   panel.editor.wheel(event);
 }
 
-/** Whether an element, or one around it up to the panel, has more to show than it has room for. */
+/** Whether an element, or one around it up to the panel, has more to show than it has room for.
+ * @param {any} element @param {any} content
+ */
 function scrolls(element, content) {
   for (let one = element; one && content.contains(one); one = one.parentElement) {
     if (one.scrollHeight > one.clientHeight && /auto|scroll/.test(getComputedStyle(one).overflowY)) return true;
@@ -44,7 +51,9 @@ function scrolls(element, content) {
   return false;
 }
 
-/** The middle button drags the canvas as everywhere; other presses stay here, or the older Nodes 2.0 drags the node. */
+/** The middle button drags the canvas as everywhere; other presses stay here, or the older Nodes 2.0 drags the node.
+ * @param {InspectorPanel} panel @param {any} event
+ */
 export function drag(panel, event) {
   const { pan } = panel.editor;
   if (pan && (event.button === MIDDLE || event.buttons & MIDDLE_HELD)) pan(event);

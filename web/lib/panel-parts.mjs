@@ -7,7 +7,12 @@ const CORNERS = '<svg viewBox="0 0 12 12" width="12" height="12" fill="none" str
 
 export const PAGES = ["advice", "geometry"];
 
-/** An element with attributes, text and children. */
+/** An element with attributes, text and children.
+ * @param {string} tag
+ * @param {Record<string, any>} attributes null, undefined and false are left out
+ * @param {(Node | string)[]} children
+ * @returns {any} an HTMLElement with what its tag has
+ */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -18,11 +23,14 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** All parts of a panel, by name, and `content` that holds them. views: keys of the tabs. t: `speaker`. */
+/** All parts of a panel, by name, and `content` that holds them. views: keys of the tabs. t: `speaker`.
+ * @param {string[]} views @param {Speaker} t
+ * @returns {Record<string, any>}
+ */
 export function parts(views, t) {
   const tabs = views.map((view) => element("button", { type: "button", role: "tab", "data-view": view, title: `${t(`${view}Asks`)} ${t(`${view}Tip`)}`, tabindex: -1 }, t(view)));
   const pages = PAGES.map((page) => element("button", { type: "button", role: "tab", "data-page": page, title: t(`${page}Tip`), tabindex: -1 }, t(page)));
-  const found = {
+  /** @type {Record<string, any>} */ const found = {
     tabs,
     pages,
     pageStrip: element("div", { class: "gg-pages", role: "tablist", "aria-label": t("pages") }, ...pages),
@@ -92,16 +100,17 @@ export function parts(views, t) {
   return found;
 }
 
-const PUT = new WeakMap(); // element -> what was put there last: to ask the page takes longer than to draw
+/** @type {WeakMap<Element, Record<string, any>>} */ const PUT = new WeakMap(); // element -> what was put there last: to ask the page takes longer than to draw
 
 /** Bring an element in line, writing only what has changed: every write makes the browser look at the page again.
  *
  * Names that the element has are its properties, others attributes; null takes an attribute away. Nobody else may write
  * these, but for a value, which readers change.
+ * @param {any} place @param {Record<string, any>} values
  */
 export function put(place, values) {
   if (!PUT.has(place)) PUT.set(place, {});
-  const last = PUT.get(place);
+  const last = PUT.get(place) ?? {};
   for (const name in values) {
     const value = values[name];
     if (last[name] === value && !(name === "value" && place.value !== value)) continue;
@@ -110,7 +119,9 @@ export function put(place, values) {
   }
 }
 
-/** Words change within their text node: a new node would make the browser match the styles of the page anew. */
+/** Words change within their text node: a new node would make the browser match the styles of the page anew.
+ * @param {any} place @param {string} name @param {any} value
+ */
 function write(place, name, value) {
   if (name === "textContent") (place.firstChild ?? place.appendChild(document.createTextNode(""))).data = value;
   else if (name in place) place[name] = value;
@@ -118,7 +129,9 @@ function write(place, name, value) {
   else place.setAttribute(name, value);
 }
 
-/** Where a view draws: a box with a canvas and the words beside the pointer.  label: of a drawing whose words do not change */
+/** Where a view draws: a box with a canvas and the words beside the pointer.  label: of a drawing whose words do not change
+ * @param {Record<string, any>} attributes @param {?string} [label]
+ */
 function surface(attributes, label = null) {
   const canvas = element("canvas", { role: "img", "aria-label": label });
   const tip = element("div", { class: "gg-tip", hidden: true });
@@ -128,22 +141,27 @@ function surface(attributes, label = null) {
 /** Fill a table element; the first column holds the step that a row stands for, counted from 1.
  * @param {Element} place
  * @param {any[][]} table
+ * @param {(value: any) => any} words
  */
 export function fillTable(place, table, words) {
   const [head, ...rows] = table;
+  /** @param {any[]} row @param {string} tag */
   const cells = (row, tag) => row.map((value) => element(tag, tag === "th" ? { scope: "col" } : {}, words(value)));
   const lines = rows.map((row) => element("tr", { "data-step": row[0] - 1, tabindex: -1 }, ...cells(row, "td")));
   const body = element("tbody", {}, ...lines);
   place.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...cells(head, "th"))), body));
 }
 
-/** Lists of sentences, with a line between two of them. */
+/** Lists of sentences, with a line between two of them.  @param {any} place @param {...string[]} lists */
 export function fillLists(place, ...lists) {
+  /** @param {string[]} lines */
   const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
   place.replaceChildren(...lists.filter((lines) => lines.length).map(list));
 }
 
-/** Mark the chosen row, which the Tab key reaches, and the lit one. */
+/** Mark the chosen row, which the Tab key reaches, and the lit one.
+ * @param {any} place @param {number} chosen @param {?number} lit
+ */
 export function markRows(place, chosen, lit) {
   for (const row of place.querySelectorAll("tr[data-step]")) {
     const step = Number(row.dataset.step);
@@ -154,7 +172,7 @@ export function markRows(place, chosen, lit) {
   }
 }
 
-/** Let the browser save a file. */
+/** Let the browser save a file.  @param {Blob} blob @param {string} name */
 export function download(blob, name) {
   const address = URL.createObjectURL(blob);
   element("a", { href: address, download: name }).click();

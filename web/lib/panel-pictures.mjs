@@ -8,19 +8,25 @@ const GAP = 3;
 const NAMES = 70; // width of the rows' names
 const LEAST = 22; // side of a picture in the filmstrip, in pixels: of more steps some are left out
 
-/** The sheet whose step is nearest to `step`. */
+/** The sheet whose step is nearest to `step`.  @param {any} pictures @param {number} step */
 export function nearestSheet(pictures, step) {
+  /** @param {any} sheet */
   const distance = (sheet) => Math.abs(sheet.i - step);
-  return (pictures?.steps ?? []).reduce((best, sheet) => (!best || distance(sheet) < distance(best) ? sheet : best), null);
+  return (pictures?.steps ?? []).reduce((/** @type {any} */ best, /** @type {any} */ sheet) => (!best || distance(sheet) < distance(best) ? sheet : best), null);
 }
 
-/** Row of the sheets that shows this sample, or the nearest that was kept. */
+/** Row of the sheets that shows this sample, or the nearest that was kept.
+ * @param {any} pictures @param {number} sample
+ */
 export function rowOf(pictures, sample) {
-  const away = pictures.samples.map((kept) => Math.abs(kept - sample));
+  const away = pictures.samples.map((/** @type {number} */ kept) => Math.abs(kept - sample));
   return away.indexOf(Math.min(...away));
 }
 
-/** Rows of kinds, columns of steps. images: sheet -> image, or null while there is none. Returns [{box, step}]. */
+/** Rows of kinds, columns of steps. images: sheet -> image, or null while there is none. Returns [{box, step}].
+ * @param {CanvasRenderingContext2D} ctx @param {any} pictures @param {(sheet: any) => any} images
+ * @param {{w: number, h: number, theme: Theme, step: number, sample: number, t: Speaker, font: string, run: any}} given
+ */
 export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t, font, run }) {
   const { kinds } = pictures;
   const chosen = nearestSheet(pictures, step);
@@ -30,7 +36,7 @@ export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t,
   const [across, down] = [cell.w + GAP, cell.h + GAP];
   const top = 22 + Math.max(0, (h - 28 - ROWS.length * down) / 2);
   const left = NAMES + Math.max(0, (w - NAMES - 8 - steps.length * across) / 2);
-  const boxes = [];
+  /** @type {(Box & {step: number})[]} */ const boxes = [];
   ctx.font = `11px ${font}`;
   ROWS.forEach((kind, row) => label(ctx, t(kind), left - 8, top + row * down + cell.h / 2 + 4, theme, "right"));
   if (isVideo(run)) label(ctx, t("middle frame"), 4, h - 6, theme, "left");
@@ -49,9 +55,13 @@ export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t,
   return boxes;
 }
 
-/** One step large: the two predictions, what the condition changes, and where. */
+/** One step large: the two predictions, what the condition changes, and where.
+ * @param {CanvasRenderingContext2D} ctx @param {any} pictures @param {(sheet: any) => any} images
+ * @param {{w: number, h: number, theme: Theme, step: number, sample: number, t: Speaker, font: string, run: any}} given
+ */
 export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, font, run }) {
   const sheet = nearestSheet(pictures, step);
+  /** @param {number} columns */
   const cellOf = (columns) => middleOf(pictures, { x: 0, y: 0, w: (w - 16) / columns - 8, h: (h - 8) / (LARGE.length / columns) - 24 });
   const across = [4, 2, 1].reduce((best, columns) => (cellOf(columns).w > cellOf(best).w ? columns : best));
   const cell = cellOf(across);
@@ -64,6 +74,7 @@ export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, f
     const y = top + Math.floor(k / across) * (cell.h + 24);
     label(ctx, t(kind), x + cell.w / 2, y - 6, theme, "center");
     const place = { x, y, w: cell.w, h: cell.h };
+    /** @param {string} name */
     const show = (name) => tile(ctx, pictures, images(sheet), pictures.kinds.indexOf(name), rowOf(pictures, sample), place, theme);
     if (kind === "where") overDimmed(ctx, place, () => show("guided"), () => show(kind));
     else show(kind);
@@ -71,16 +82,20 @@ export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, f
   return [];
 }
 
-/** Whether a sample has several frames, of which the one in the middle is shown: channels, frames, height, width. */
+/** Whether a sample has several frames, of which the one in the middle is shown: channels, frames, height, width.
+ * @param {?Run} run
+ */
 const isVideo = (run) => run?.latent?.shape?.length === 4 && run.latent.shape[1] > 1;
 
-/** The largest box of a run's pictures in the middle of another. */
+/** The largest box of a run's pictures in the middle of another.  @param {{size: any}} given @param {Box} box */
 export function middleOf({ size: [tw, th] }, { x, y, w, h }) {
   const scale = Math.min(w / tw, h / th);
   return { x: x + (w - tw * scale) / 2, y: y + (h - th * scale) / 2, w: tw * scale, h: th * scale };
 }
 
-/** As many sheets, evenly over the run, as there is room for; the chosen one stands for the nearest of them. */
+/** As many sheets, evenly over the run, as there is room for; the chosen one stands for the nearest of them.
+ * @param {any[]} sheets @param {number} room @param {any} chosen
+ */
 export function thinSheets(sheets, room, chosen) {
   const most = Math.max(2, room);
   if (sheets.length <= most) return sheets;
@@ -89,7 +104,9 @@ export function thinSheets(sheets, room, chosen) {
   return found;
 }
 
-/** A heat map over a picture: the picture dimmed, the warmth added to it. */
+/** A heat map over a picture: the picture dimmed, the warmth added to it.
+ * @param {CanvasRenderingContext2D} ctx @param {Box} box @param {() => void} picture @param {() => void} warmth
+ */
 function overDimmed(ctx, { x, y, w, h }, picture, warmth) {
   ctx.save();
   ctx.fillStyle = "#000";
@@ -102,6 +119,9 @@ function overDimmed(ctx, { x, y, w, h }, picture, warmth) {
   ctx.restore();
 }
 
+/** @param {CanvasRenderingContext2D} ctx @param {any} pictures @param {any} image @param {number} column
+ * @param {number} row @param {Box} place @param {Theme} theme
+ */
 function tile(ctx, pictures, image, column, row, place, theme) {
   const { x, y, w, h } = middleOf(pictures, place);
   if (!image) {
@@ -114,6 +134,7 @@ function tile(ctx, pictures, image, column, row, place, theme) {
   ctx.drawImage(image, column * tw, row * th, tw, th, x, y, w, h);
 }
 
+/** @param {CanvasRenderingContext2D} ctx @param {Box} box @param {Theme} theme */
 function frame(ctx, { x, y, w, h }, theme) {
   ctx.strokeStyle = theme.ink;
   ctx.lineWidth = 2;
@@ -121,6 +142,9 @@ function frame(ctx, { x, y, w, h }, theme) {
   ctx.strokeRect(x - 2, y - 2, w + 4, h + 4);
 }
 
+/** @param {CanvasRenderingContext2D} ctx @param {string} words @param {number} x @param {number} y
+ * @param {Theme} theme @param {any} align
+ */
 function label(ctx, words, x, y, theme, align, strong = false) {
   ctx.fillStyle = strong ? theme.ink : theme.muted;
   ctx.textAlign = align;

@@ -6,10 +6,12 @@ import { nth } from "./words.mjs";
 
 const FROM_STEP = ["space", "N", "vectors"];
 
-/** Where the server keeps a file of a run. file: {filename, subfolder, type}. */
+/** Where the server keeps a file of a run. file: {filename, subfolder, type}.  @param {any} given */
 export const addressOf = ({ filename, subfolder, type }) => `/view?${new URLSearchParams({ filename, subfolder, type })}`;
 
-/** A run with a live message added. Steps are kept by their number: messages may be lost or come twice. */
+/** A run with a live message added. Steps are kept by their number: messages may be lost or come twice.
+ * @param {any} run @param {any} message
+ */
 export function withSteps(run, message) {
   const whole = run?.run === message.run ? run : beginRecord(message);
   const kept = partOf(whole, message.part) ?? whole;
@@ -17,17 +19,19 @@ export function withSteps(run, message) {
     put(kept.steps, step);
     kept.n = step.n ?? kept.n;
     for (const name of FROM_STEP) kept[name] ??= step[name];
-    kept.batch = Math.max(kept.batch ?? 0, step.samples?.length ?? 0, ...(step.subset ?? []).map((b) => b + 1));
+    kept.batch = Math.max(kept.batch ?? 0, step.samples?.length ?? 0, ...(step.subset ?? []).map((/** @type {number} */ b) => b + 1));
   }
   return whole;
 }
 
-/** The record of a run without its steps, part by part. */
+/** The record of a run without its steps, part by part.  @param {any} given */
 function beginRecord({ run, workflow_id, prompt_id, parts: [first, ...others] = [] }) {
+  /** @param {any} part */
   const empty = (part) => ({ v: 1, run, part, live: true, workflow_id, prompt_id, n: 0, notes: [], steps: [] });
-  return { ...empty(first), ...(others.length > 0 && { parts: Object.fromEntries(others.map((name) => [name, empty(name)])) }) };
+  return { ...empty(first), ...(others.length > 0 && { parts: Object.fromEntries(others.map((/** @type {string} */ name) => [name, empty(name)])) }) };
 }
 
+/** @param {any[]} steps @param {any} step */
 function put(steps, step) {
   let at = steps.length;
   while (at > 0 && steps[at - 1].i >= step.i) at -= 1;
@@ -41,12 +45,14 @@ function put(steps, step) {
  */
 export const partOf = (run, name) => run?.parts?.[name] ?? run;
 
-/** Say of a run, and so of each of its parts, why it is not what one might think. */
+/** Say of a run, and so of each of its parts, why it is not what one might think.
+ * @param {any} run @param {object} fault
+ */
 export function blame(run, fault) {
   for (const part of [run, ...Object.values(run.parts ?? {})]) Object.assign(part, fault);
 }
 
-/** What the parts of a run's samples are called; nothing where there is no choice. */
+/** What the parts of a run's samples are called; nothing where there is no choice.  @param {any} run */
 export const partsOf = (run) => (run?.parts ? [run.part, ...Object.keys(run.parts)] : []);
 
 /** Numbers of the samples that the run holds: all of them, or the subset that was sent.
@@ -60,6 +66,7 @@ export function samplesOf(run) {
 
 /** Rms per element of a recorded vector of a sample, NaN where unknown.
  * @param {Step | null} step
+ * @param {number} sample @param {string} vector
  */
 export function lengthOf(step, sample, vector) {
   return rms(sampleOf(step, sample), { [vector]: 1 });
@@ -76,16 +83,17 @@ export function table(run, sample) {
   const head = ["step", ...LEVELS, ...passes.flatMap((name) => ["evals", "scale", "pass", "along", "across"].map((what) => `${what} ${name}`)), "stage", ...Object.entries(NAMES).map(([id, [name]]) => `${id} ${name}`)];
   const rows = (run?.steps ?? []).map((step) => {
     const gram = sampleOf(step, sample);
-    const levels = LEVELS.map((name) => step[name] ?? null);
-    const further = passes.flatMap((name) => ["evals", "scale", "size", "along", "across"].map((what) => step.passes?.[name]?.[what] ?? null));
+    const levels = LEVELS.map((name) => /** @type {any} */ (step)[name] ?? null);
+    const further = passes.flatMap((name) => ["evals", "scale", "size", "along", "across"].map((what) => /** @type {any} */ (step.passes)?.[name]?.[what] ?? null));
     return [nth(step.i), ...levels, ...further, step.stage, ...Object.keys(NAMES).map((name) => metric(name, gram))];
   });
   return [head, ...rows];
 }
 
-/** The table as comma-separated values; what is unknown is empty. */
+/** The table as comma-separated values; what is unknown is empty.  @param {any[][]} rows */
 export const csv = (rows) => rows.map((row) => row.map(cell).join(",")).join("\n");
 
+/** @param {any} value */
 const cell = (value) => {
   const words = value === null || value === undefined || Number.isNaN(value) ? "" : String(value);
   return /[",\n]/.test(words) ? `"${words.replaceAll('"', '""')}"` : words;

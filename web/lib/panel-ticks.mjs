@@ -8,12 +8,15 @@ const LEAST = 3; // pixels between two ticks; of a longer run every k-th step ha
 
 /** Drawing commands. inset: pixels from either edge to the first and the last step, half of the scrubber's thumb.
  * @param {Run} run
+ * @param {{w: number, h: number, theme: Theme, step: number, sample: number, inset: number}} given
  */
 export function ticks(run, { w, h, theme, step, sample, inset }) {
   const n = Math.max(run?.n ?? 0, (run?.steps?.at(-1)?.i ?? -1) + 1);
+  /** @param {number} i */
   const x = (i) => (n > 1 ? inset + (i / (n - 1)) * (w - 2 * inset) : w / 2);
   const every = Math.max(1, Math.ceil((LEAST * n) / Math.max(1, w - 2 * inset)));
   const rows = (run?.steps ?? []).filter((one, k) => k % every === 0 || one.i === step);
+  /** @param {any} one */
   const root = (one) => Math.sqrt(lengthOf(one, sample, "delta")); // for the small ones to be seen
   const sizes = rows.map((one) => still(one, `tick ${sample}`, [], () => root(one)));
   const most = Math.max(...sizes.filter(Number.isFinite), 0);

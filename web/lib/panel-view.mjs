@@ -13,12 +13,14 @@ import { viewOf } from "./views.mjs";
 const FONT = "Inter, Arial, sans-serif";
 const INSET = 8; // half of a scrubber's thumb
 
-/** Draw a view on a canvas; returns its marks: drawing commands, or boxes with a step. scale: device pixels per pixel. */
+/** Draw a view on a canvas; returns its marks: drawing commands, or boxes with a step. scale: device pixels per pixel.
+ * @param {HTMLCanvasElement} canvas @param {any} name @param {any} state @param {number} scale
+ */
 export function drawView(canvas, name, state, scale) {
   const { w, h, theme, run } = state;
   const size = [Math.round(w * scale), Math.round(h * scale)];
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-  const ctx = canvas.getContext("2d");
+  const ctx = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const marks = marksOf(name, state);
   paint(marks, ctx, scale);
   if (marks[0]?.picture) paintMix(ctx, marks[0].picture);
@@ -28,6 +30,7 @@ export function drawView(canvas, name, state, scale) {
   return view.pictures(ctx, run.pictures, state.image, { ...state, font: FONT, theme });
 }
 
+/** @param {any} name @param {any} state */
 function marksOf(name, state) {
   if (name === "ticks") return ticks(state.run, { ...state, inset: INSET });
   const { figure, available, title } = viewOf(name);
@@ -37,11 +40,13 @@ function marksOf(name, state) {
 }
 
 export class View {
-  name = null;
-  marks = [];
+  /** @type {?string} */ name = null;
+  /** @type {any[]} */ marks = [];
   size = { w: 0, h: 0 };
 
-  /** surface: {box, canvas, tip}. panel: gives the state to draw, and takes the step that is lit or picked. */
+  /** surface: {box, canvas, tip}. panel: gives the state to draw, and takes the step that is lit or picked.
+   * @param {{box: Box, canvas: HTMLCanvasElement, tip: any}} given @param {InspectorPanel} panel
+   */
   constructor({ box, canvas, tip }, panel) {
     this.box = box;
     this.canvas = canvas;
@@ -55,7 +60,7 @@ export class View {
     });
   }
 
-  /** Draw a view; null for none. */
+  /** Draw a view; null for none.  @param {any} name @param {Theme} theme */
   draw(name, theme) {
     this.name = name;
     const { w, h } = this.size; // as the browser last told it: to ask again would lay the page out anew
@@ -65,16 +70,17 @@ export class View {
     if (lit !== null && viewOf(name)?.ofStep) state.step = lit;
     const scale = 2 * (globalThis.devicePixelRatio || 1);
     this.marks = drawView(this.canvas, name, state, scale);
-    if (lit !== null) paint(lighting(this.marks, lit, theme), this.canvas.getContext("2d"), scale);
+    if (lit !== null) paint(lighting(this.marks, lit, theme), /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d")), scale);
   }
 
-  /** Where a pointer is, in the drawing's own pixels: the editor zooms the whole panel. */
+  /** Where a pointer is, in the drawing's own pixels: the editor zooms the whole panel.  @param {any} event */
   place(event) {
     const seen = this.canvas.getBoundingClientRect();
     const zoom = seen.width / this.size.w || 1;
     return { x: (event.clientX - seen.left) / zoom, y: (event.clientY - seen.top) / zoom };
   }
 
+  /** @param {any} place */
   hover(place) {
     const state = this.panel.state();
     const found = place && state.run ? hint(this.marks, place, { ...state, view: this.name }) : null;
@@ -82,6 +88,7 @@ export class View {
     this.tell(found?.words, place);
   }
 
+  /** @param {any} words @param {any} place */
   tell(words, place) {
     this.tip.hidden = !words;
     if (!words) return;

@@ -6,11 +6,14 @@ import { lengthOf, samplesOf } from "./panel-record.mjs";
 import { viewOf } from "./views.mjs";
 import { nth, number } from "./words.mjs";
 
+/** @type {Record<string, string>} */
 const STAGES = { skip: "skip", reuse: "reuse", recur: "recur", from_zero: "fromZero", unseen: "outOfSight" };
 
 const EMBEDDED = "embedded guidance 1"; // what stands for uncond where the model has its scale as an input
 
-/** Sentences about the step that is shown. state: {run, step, sample, view: null where no step is, trouble, note}; t: `speaker`. */
+/** Sentences about the step that is shown. state: {run, step, sample, view: null where no step is, trouble, note}; t: `speaker`.
+ * @param {any} state @param {Speaker} t
+ */
 export function status(state, t) {
   const { run, step: i, trouble, note } = state;
   if (trouble) return [t(trouble.key, trouble)];
@@ -27,6 +30,7 @@ export function status(state, t) {
 
 /** One line about a step: where it is, how strong guidance is there, and the lengths; "" where there is none.
  * @param {?Run} run
+ * @param {number} i @param {number} sample @param {Speaker} t
  */
 export function facts(run, i, sample, t) {
   const step = stepOf(run, i);
@@ -41,14 +45,16 @@ export function facts(run, i, sample, t) {
   return [place, values, noise > 0 && t("noisy", { noise: number(noise) }), ...further].filter(Boolean).join(" \u00b7 ");
 }
 
-/** What is added to cfg, with its sign: +1.24; +0 where only rounding is left. */
+/** What is added to cfg, with its sign: +1.24; +0 where only rounding is left.  @param {number} scale */
 const added = (scale) => (Math.abs(scale) < 5e-3 ? "+0" : `${scale > 0 ? "+" : ""}${number(scale)}`);
 
+/** @param {any} run */
 const faultAt = (run) => run.stopped ?? ({ i: nth(run.steps?.at(-1)?.i ?? 0), n: run.sigmas ? run.sigmas.length - 1 : run.n });
 
 /**
  * @param {{run: Run, sample: number, view: string}} state
  * @param {Step} step
+ * @param {Speaker} t
  */
 function missing({ run, sample, view }, step, t) {
   const found = [];
@@ -67,11 +73,12 @@ function missing({ run, sample, view }, step, t) {
 
 /** Why a run has no pictures to show.
  * @param {Run} run
+ * @param {Speaker} t
  */
 export const noPictures = ({ live, pictures }, t) =>
   live ? { missing: t("loading") } : { missing: t("noPictures"), advice: pictures?.note ?? "" };
 
-/** One sentence for those who cannot see the figure. */
+/** One sentence for those who cannot see the figure.  @param {string} title @param {string[]} lines */
 export function ariaWords(title, lines) {
   return `${title}. ${lines.join(" ")}`;
 }

@@ -68,7 +68,9 @@ export class Panel {
   /** @type {any} */ leaving = undefined; // the timer that lets go of what is tried
 
   /** node: the editor's. editor: what the panel may ask it (see inspector.js). hosts: locator -> element on the page.
-   * tryouts: of who else shows the same run, null for its own. */
+   * tryouts: of who else shows the same run, null for its own.
+   * @param {any} node @param {Editor} editor @param {Map<any, any>} hosts @param {?Tryouts} [tryouts]
+   */
   constructor(node, editor, hosts, tryouts = null) {
     this.node = node;
     this.editor = editor;
@@ -85,7 +87,7 @@ export class Panel {
     const { main, beside, track } = this.parts;
     this.views = { main: new View(main, this), beside: new View(beside, this), track: new View(track, this) };
     this.host = element("div", { class: "gg-host widget-expands" }, this.content); // the second for the older Nodes 2.0
-    this.images = new Map();
+    /** @type {Map<string, any>} */ this.images = new Map();
     /** @type {Set<Promise<any>>} */ this.coming = new Set(); // pictures that were asked for
     this.listen();
   }
@@ -93,10 +95,10 @@ export class Panel {
   listen() {
     const { tabs, strip, second, scrub, play, part, sample, scale, use, apply, numbers, csv: sheet, copy, svg, png, full, table: rows } = this.parts;
     const { pages, pageStrip, why, how, info, again, present } = this.parts;
-    tabs.forEach((tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
-    strip.addEventListener("keydown", (event) => turnTab(event, tabs));
-    pages.forEach((page) => page.addEventListener("click", () => this.choosePage(page.dataset.page)));
-    pageStrip.addEventListener("keydown", (event) => turnTab(event, pages));
+    tabs.forEach((/** @type {any} */ tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
+    strip.addEventListener("keydown", (/** @type {any} */ event) => turnTab(event, tabs));
+    pages.forEach((/** @type {any} */ page) => page.addEventListener("click", () => this.choosePage(page.dataset.page)));
+    pageStrip.addEventListener("keydown", (/** @type {any} */ event) => turnTab(event, pages));
     second.addEventListener("change", () => this.chooseSecond(second.value));
     scrub.addEventListener("input", () => this.goTo(Number(scrub.value)));
     play.addEventListener("click", () => this.playOrPause());
@@ -116,18 +118,18 @@ export class Panel {
     png.addEventListener("click", () => (this.page === "advice" ? share(this) : savePNG(this)));
     full.addEventListener("click", () => this.fillScreen());
     present.addEventListener("click", () => new Presentation(this.shareable(), this.content.dataset.theme, this.t).open(this.content.parentElement));
-    for (const kind of ["pointerover", "focusin"]) rows.addEventListener(kind, (event) => this.light(stepOfRow(event)));
+    for (const kind of ["pointerover", "focusin"]) rows.addEventListener(kind, (/** @type {any} */ event) => this.light(stepOfRow(event)));
     for (const kind of ["pointerleave", "focusout"]) rows.addEventListener(kind, () => this.light(null));
-    rows.addEventListener("click", (event) => stepOfRow(event) !== null && this.goTo(stepOfRow(event)));
-    rows.addEventListener("keydown", (event) => this.turnRow(event));
-    for (const kind of ["pointerdown", "pointermove", "pointerup"]) this.content.addEventListener(kind, (event) => drag(this, event));
+    rows.addEventListener("click", (/** @type {any} */ event) => stepOfRow(event) !== null && this.goTo(stepOfRow(event)));
+    rows.addEventListener("keydown", (/** @type {any} */ event) => this.turnRow(event));
+    for (const kind of ["pointerdown", "pointermove", "pointerup"]) this.content.addEventListener(kind, (/** @type {any} */ event) => drag(this, event));
     this.content.addEventListener("pointerenter", () => this.look());
-    this.content.addEventListener("keydown", (event) => keys(this, event));
-    this.content.addEventListener("focusout", ({ target }) => setTimeout(() => this.keepFocus(target)));
-    this.content.addEventListener("wheel", (event) => wheel(this, event), { passive: false });
+    this.content.addEventListener("keydown", (/** @type {any} */ event) => keys(this, event));
+    this.content.addEventListener("focusout", (/** @type {any} */ { target }) => setTimeout(() => this.keepFocus(target)));
+    this.content.addEventListener("wheel", (/** @type {any} */ event) => wheel(this, event), { passive: false });
   }
 
-  /** Where a button goes with its click, who uses the keyboard stays in the panel. */
+  /** Where a button goes with its click, who uses the keyboard stays in the panel.  @param {any} gone */
   keepFocus(gone) {
     const { content } = this;
     if (document.activeElement === document.body && content.isConnected && !gone.getClientRects().length) content.focus({ preventScroll: true });
@@ -144,6 +146,7 @@ export class Panel {
     this.redraw();
   }
 
+  /** @param {any[]} entries */
   measureViews(entries) {
     for (const { target, contentRect } of entries) {
       const size = { w: Math.round(contentRect.width), h: Math.round(contentRect.height) };
@@ -164,7 +167,7 @@ export class Panel {
     this.redraw();
   }
 
-  /** Nodes 2.0 keeps the element of a rebuilt node on the page: move into it. */
+  /** Nodes 2.0 keeps the element of a rebuilt node on the page: move into it.  @param {any} key */
   adopt(key) {
     this.restoreChoices();
     const old = this.hosts.get(key);
@@ -179,7 +182,7 @@ export class Panel {
     this.redraw();
   }
 
-  /** Another panel was in this place, or handed it on before it had a run itself. */
+  /** Another panel was in this place, or handed it on before it had a run itself.  @param {any} last */
   follows(last) {
     if (!last || last === this) return;
     clearTimeout(last.leaving); // what is tried there may go on here
@@ -207,14 +210,14 @@ export class Panel {
     this.images = new Map();
   }
 
-  /** Numbers that arrive while the sampler runs. */
+  /** Numbers that arrive while the sampler runs.  @param {any} message */
   step(message) {
     if (this.finished === message.run) return;
     if (this.whole?.run !== message.run) this.begin();
     this.goOn(withSteps(this.whole, message));
   }
 
-  /** A run as far as it has come. */
+  /** A run as far as it has come.  @param {any} whole */
   goOn(whole) {
     const run = partOf(whole, this.part);
     Object.assign(this, { whole, run, trouble: null });
@@ -227,7 +230,7 @@ export class Panel {
     Object.assign(this, { run: null, whole: null, lit: null, follow: true, scale: null, note: "" });
   }
 
-  /** A finished run: the record, or the file that holds it. */
+  /** A finished run: the record, or the file that holds it.  @param {any} record */
   async show(record) {
     if (record === this.shown) return;
     this.shown = record;
@@ -236,6 +239,7 @@ export class Panel {
     this.redraw();
   }
 
+  /** @param {any} run */
   take(run) {
     this.trouble = troubleWith(run);
     if (this.trouble) return;
@@ -254,7 +258,9 @@ export class Panel {
     this.look();
   }
 
-  /** A report on the run that is shown, which may come before its record; a new object, so that its reasons are written anew. */
+  /** A report on the run that is shown, which may come before its record; a new object, so that its reasons are written anew.
+   * @param {any} report
+   */
   takeReport(report) {
     if (!this.whole) return;
     const whole = { ...this.whole, report };
@@ -262,19 +268,19 @@ export class Panel {
     if (this.watcher) this.tellVerdict(); // before the figures, which take longer
   }
 
-  /** The panel of the node that undo has replaced, where it showed this very run. */
+  /** The panel of the node that undo has replaced, where it showed this very run.  @param {any} run */
   replaced(run) {
     return this.before?.run?.run === run.run ? this.before : null;
   }
 
-  /** Where a reader begins: where that panel stood, on its page, else at what tells most. */
+  /** Where a reader begins: where that panel stood, on its page, else at what tells most.  @param {any} run */
   startAt(run) {
     const before = this.replaced(run);
     const { page, at } = before ?? this;
     return { page, at, sample: before?.sample ?? this.usualSample(run), follow: before?.follow ?? true };
   }
 
-  /** What was tried out in that panel goes on here. */
+  /** What was tried out in that panel goes on here.  @param {any} run */
   goOnTrying(run) {
     const before = this.replaced(run);
     if (!before || before.tryouts.owner !== before) return;
@@ -293,40 +299,46 @@ export class Panel {
     this.before = null;
   }
 
-  /** The one that was chosen on this node, saved with the workflow; else the one that stands for the batch. */
+  /** The one that was chosen on this node, saved with the workflow; else the one that stands for the batch.
+   * @param {any} run
+   */
   usualSample(run) {
     const chosen = this.node.properties?.gg_sample;
     return samplesOf(run).includes(chosen) ? chosen : defaultSample(run);
   }
 
+  /** @param {{filename: any}} given */
   async fetchRecord({ filename }) {
     this.trouble = { key: "reading" };
     this.redraw();
     return (await this.editor.record(filename)) ?? { gone: true };
   }
 
-  /** The job ended early. */
+  /** The job ended early.  @param {any} job */
   endEarly(job) {
     if (!this.run?.live || (job && this.run.prompt_id !== job)) return;
     blame(this.whole, { fault: "stopped" });
     this.redraw();
   }
 
-  /** The run goes on where its job does.  jobs: that run or wait, none as long as ComfyUI does not answer */
+  /** The run goes on where its job does.  jobs: that run or wait, none as long as ComfyUI does not answer
+   * @param {string[]} jobs
+   */
   goOnWith(jobs) {
     const { live, prompt_id: job, fault } = this.run ?? {};
     if (!live || fault === "stopped") return;
-    blame(this.whole, { fault: jobs.includes(job) ? undefined : "away" });
+    blame(this.whole, { fault: jobs.includes(job ?? "") ? undefined : "away" });
     this.redraw();
   }
 
-  /** A job of this workflow ran without this node.  whole: the run that was shown when it ended */
+  /** A job of this workflow ran without this node.  whole: the run that was shown when it ended  @param {any} whole */
   leftOut(whole) {
     if (this.whole !== whole) return; // another one has begun since
     blame(whole, { fault: "leftOut" });
     this.redraw();
   }
 
+  /** @param {Partial<any>} changes */
   set(changes) {
     Object.assign(this, changes);
     this.redraw();
@@ -335,11 +347,11 @@ export class Panel {
   /** What every view draws. */
   state() {
     const { run, at: step, sample, t, images } = this; // a file is of these, though others are chosen while it waits
-    const scale = { gamma: this.scale ?? undefined, mix: (at) => this.mix(at, run, sample, images) };
-    return { run, step, sample, t, ...scale, captioned: this.info, image: (sheet) => this.image(sheet, images) };
+    const scale = { gamma: this.scale ?? undefined, mix: (/** @type {number} */ at) => this.mix(at, run, sample, images) };
+    return { run, step, sample, t, ...scale, captioned: this.info, image: (/** @type {any} */ sheet) => this.image(sheet, images) };
   }
 
-  /** Light a step wherever it is shown; null for none. */
+  /** Light a step wherever it is shown; null for none.  @param {any} step */
   light(step) {
     if (step !== this.lit) this.set({ lit: step });
   }
@@ -351,25 +363,28 @@ export class Panel {
     return fits ? (second ?? viewOf(this.view).partner) : null;
   }
 
+  /** @param {any} view */
   chooseSecond(view) {
     this.node.properties ??= {};
     this.node.properties.gg_second = view;
     this.set({ second: view });
   }
 
-  /** Show another part of the samples, at the same step. */
+  /** Show another part of the samples, at the same step.  @param {string} name */
   choosePart(name) {
     Object.assign(this, { part: name, run: partOf(this.whole, name) });
     this.images = new Map();
     this.set({ scale: null, note: "" });
   }
 
+  /** @param {number} sample */
   chooseSample(sample) {
     this.node.properties ??= {};
     this.node.properties.gg_sample = sample;
     this.set({ sample });
   }
 
+  /** @param {any} view */
   choose(view) {
     this.node.properties ??= {};
     this.node.properties.gg_view = view;
@@ -386,6 +401,7 @@ export class Panel {
     return host.requestFullscreen().catch(() => this.set({ note: this.t("noFull") }));
   }
 
+  /** @param {any} page */
   choosePage(page) {
     this.node.properties ??= {};
     this.node.properties.gg_page = page;
@@ -428,7 +444,7 @@ export class Panel {
     return null;
   }
 
-  /** The report on a run is another one by now. */
+  /** The report on a run is another one by now.  @param {any} run @param {any} report */
   renew(run, report) {
     if (this.whole?.run === run) this.takeReport(report);
   }
@@ -437,10 +453,11 @@ export class Panel {
     this.redraw();
   }
 
-  /** Up and down go from row to row of the table, Enter shows the row's step. */
+  /** Up and down go from row to row of the table, Enter shows the row's step.  @param {any} event */
   turnRow(event) {
     const row = event.target.closest("tr[data-step]");
-    const next = { ArrowDown: row?.nextElementSibling, ArrowUp: row?.previousElementSibling }[event.key];
+    /** @type {Record<string, any>} */ const rows = { ArrowDown: row?.nextElementSibling, ArrowUp: row?.previousElementSibling };
+    const next = rows[event.key];
     if (!row || (!next && event.key !== "Enter")) return;
     event.preventDefault();
     event.stopPropagation();
@@ -448,7 +465,7 @@ export class Panel {
     else this.goTo(stepOfRow(event));
   }
 
-  /** Show a step and stay there. */
+  /** Show a step and stay there.  @param {any} step */
   goTo(step) {
     const last = this.lastStep();
     this.set({ at: Math.max(0, Math.min(last, step)), follow: false, note: "" });
@@ -512,7 +529,7 @@ export class Panel {
     if (!this.parts.table.hidden) this.drawTable();
   }
 
-  /** The image of a sheet once it is there, else null. */
+  /** The image of a sheet once it is there, else null.  @param {any} sheet @param {Map<string, any>} images */
   image(sheet, images) {
     if (!sheet) return null;
     let known = images.get(sheet.filename);
@@ -528,7 +545,9 @@ export class Panel {
     return known.state === "there" ? known.image : null;
   }
 
-  /** Both predictions of the step nearest to `step`, to be mixed, once they are there: see mix.mjs; else null. */
+  /** Both predictions of the step nearest to `step`, to be mixed, once they are there: see mix.mjs; else null.
+   * @param {any} step @param {any} run @param {number} sample @param {Map<string, any>} images
+   */
   mix(step, run, sample, images) {
     const pictures = run?.pictures;
     const sheet = nearestSheet(pictures?.mix, step);
@@ -541,13 +560,14 @@ export class Panel {
     return pair && { ...pair, row: rowOf(pictures, sample) };
   }
 
+  /** @param {Map<string, any>} images @param {any} sheet @param {any} about */
   async fetchMix(images, sheet, about) {
     const answer = await fetch(this.editor.address(addressOf(sheet))).catch(() => null);
     const bytes = answer?.ok ? await answer.arrayBuffer().catch(() => null) : null;
     if (bytes) images.set(sheet.filename, { ...about, values: new Int16Array(bytes) }); // else it went with its run
   }
 
-  /** A picture is on its way; once it is there, or will not come, it is drawn. */
+  /** A picture is on its way; once it is there, or will not come, it is drawn.  @param {Promise<any>} picture */
   async expect(picture) {
     this.coming.add(picture);
     await picture;
@@ -555,7 +575,7 @@ export class Panel {
     this.redraw();
   }
 
-  /** Bring every control in line with the state; returns the sentences that the panel says. */
+  /** Bring every control in line with the state; returns the sentences that the panel says.  @param {any} partner */
   controls(partner) {
     const { tabs, second, beside, scrub, count, play, what, words, facts: place } = this.parts;
     const { csv: sheet, svg, png, numbers } = this.parts;
@@ -567,7 +587,7 @@ export class Panel {
     this.showPage();
     put(second, { hidden: this.room < this.wide, value: partner ?? "none" });
     put(beside.box, { hidden: !partner });
-    const shown = aside ? facts(this.run, this.lit, this.sample, this.t) : here;
+    const shown = aside ? facts(this.run, Number(this.lit), this.sample, this.t) : here;
     put(place, { textContent: shown.replace(INSIDE, "\u00a0"), "data-lit": aside ? "" : null });
     put(scrub, { max: String(last), value: String(this.at), "aria-valuetext": here || this.t("empty") });
     put(count, { textContent: known ? `${nth(this.at)}/${nth(last)}` : "\u2013" });
@@ -609,7 +629,9 @@ export class Panel {
     put(this.content, { "data-info": this.info ? "" : null });
   }
 
-  /** Words for the eye at once; readers aloud get them at most once a second, through aria-live on a settled text. */
+  /** Words for the eye at once; readers aloud get them at most once a second, through aria-live on a settled text.
+   * @param {any} place @param {string} sentence
+   */
   say(place, sentence) {
     put(place, { "aria-live": this.run?.live || this.timer ? "off" : "polite", textContent: sentence });
   }
@@ -638,6 +660,7 @@ export class Panel {
     if (samples.length && !samples.includes(this.sample)) this.sample = this.usualSample(this.run);
   }
 
+  /** @param {HTMLSelectElement} select */
   fillParts(select) {
     const names = partsOf(this.whole);
     const key = names.join("|");
@@ -648,6 +671,7 @@ export class Panel {
     put(select, { value: this.run?.part ?? "", hidden: !names.length });
   }
 
+  /** @param {HTMLSelectElement} select */
   fillSamples(select) {
     const { labels: own } = this.run ?? { labels: [] };
     const samples = samplesOf(this.run);
@@ -675,7 +699,7 @@ export class Panel {
     return scaleSource(this.editor.root(), this.node);
   }
 
-  /** A source, if the job of the run that is shown bears it out. */
+  /** A source, if the job of the run that is shown bears it out.  @param {any} source @param {{value: any}} given */
   checked(source, { value }) {
     const job = source?.held && this.judged()?.run.prompt_id;
     return followed(this.editor.root(), source, job && this.editor.advice?.promptOf(job), value);
@@ -717,7 +741,9 @@ export class Panel {
     return this.open ?? (this.page === "advice" && this.host.clientWidth >= ROOM_FOR_WHY);
   }
 
-  /** Why, in three sentences; below them how that is known. */
+  /** Why, in three sentences; below them how that is known.
+   * @param {{why: any, errand: any, reasons: any, findings: any}} given
+   */
   explain({ why: lines, errand, reasons: numbers, findings }) {
     const { why, reasons, how, evidence } = this.parts;
     const open = this.reasonsOpen;
@@ -728,8 +754,8 @@ export class Panel {
     const compared = this.occupied || this.advice.isThere; // with a picture at another scale
     if (this.reasoned?.whole === this.whole && this.reasoned?.compared === compared) return;
     this.reasoned = { whole: this.whole, compared };
-    fillLists(reasons, lines.filter((line) => !compared || line !== errand));
-    fillLists(evidence, numbers.filter((line) => !lines.includes(line)), findings);
+    fillLists(reasons, lines.filter((/** @type {string} */ line) => !compared || line !== errand));
+    fillLists(evidence, numbers.filter((/** @type {string} */ line) => !lines.includes(line)), findings);
   }
 
   /** Where the number is set that the report on the run is about. */
@@ -737,7 +763,7 @@ export class Panel {
     return this.sourceOf(knobOf(this.whole));
   }
 
-  /** Where a knob of the run is set. */
+  /** Where a knob of the run is set.  @param {Knob} knob */
   sourceOf(knob) {
     const root = this.editor.root();
     if (knob.kind === CFG) return this.source();
@@ -751,7 +777,9 @@ export class Panel {
     return verdictOf(this.whole)?.suggested ?? seen;
   }
 
-  /** The buttons that write the number that is offered, where there is one and a node that takes it. */
+  /** The buttons that write the number that is offered, where there is one and a node that takes it.
+   * @param {any} value
+   */
   offerScale(value) {
     const { apply, again } = this.parts;
     const [source, { name: knob }] = [this.knobSource(), knobOf(this.whole)];
@@ -787,6 +815,7 @@ export class Panel {
     this.write(this.source(), Number((this.scale ?? this.ownScale()).toFixed(2)));
   }
 
+  /** @param {any} source @param {any} value */
   write(source, value) {
     if (!source?.widget) return;
     this.editor.write(source, value);
@@ -797,6 +826,7 @@ export class Panel {
     const { table: place } = this.parts;
     const key = [this.run?.run, this.run?.part, this.run?.live, this.run?.steps?.length, this.sample].join();
     if (place.dataset.key !== key) {
+      /** @param {any} value */
       const words = (value) => (typeof value === "string" ? value : number(value));
       fillTable(place, table(this.run, this.sample), words);
       place.dataset.key = key;
@@ -827,7 +857,9 @@ export class Panel {
   }
 }
 
-/** Say which of some tabs is chosen; the Tab key reaches it alone. */
+/** Say which of some tabs is chosen; the Tab key reaches it alone.
+ * @param {any[]} tabs @param {(tab: any) => boolean} isChosen
+ */
 function markTabs(tabs, isChosen) {
   for (const tab of tabs) {
     const chosen = isChosen(tab);
@@ -835,9 +867,12 @@ function markTabs(tabs, isChosen) {
   }
 }
 
-/** Arrows go from tab to tab, and choose. */
+/** @type {Record<string, number>} */
+const TURNS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
+/** Arrows go from tab to tab, and choose.  @param {any} event @param {any[]} tabs */
 function turnTab(event, tabs) {
-  const turn = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const turn = TURNS[event.key];
   if (!turn) return;
   event.preventDefault();
   event.stopPropagation();
@@ -846,17 +881,17 @@ function turnTab(event, tabs) {
   next.focus();
 }
 
-/** Why a record cannot be shown, null where it can. */
+/** Why a record cannot be shown, null where it can.  @param {{gone: any, v: any}} given */
 function troubleWith({ gone, v }) {
   if (gone) return { key: "gone" };
   return v > VERSION ? { key: "newer", v } : null;
 }
 
-/** The step of the table's row that an event comes from, null outside the rows. */
+/** The step of the table's row that an event comes from, null outside the rows.  @param {any} given */
 function stepOfRow({ target }) {
   const row = target.closest("tr[data-step]");
   return row ? Number(row.dataset.step) : null;
 }
 
-/** Sentences in a row; what does not end with a full stop is set off by a dot. */
+/** Sentences in a row; what does not end with a full stop is set off by a dot.  @param {string[]} lines */
 const joined = (lines) => lines.map((line, k) => (k < lines.length - 1 && !line.endsWith(".") ? `${line} \u00b7` : line)).join(" ");

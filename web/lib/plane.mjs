@@ -7,6 +7,7 @@ import { factsOf, sceneOf, whyUnknown } from "./scene.mjs";
 import { colourOf, completeTheme, PENS } from "./theme.mjs";
 import { fillIn, fillLines, nth, number, runsWidth, wrapChunks } from "./words.mjs";
 
+/** @type {Record<string, TextRun[]>} */
 const SYMBOLS = {
   x: [{ t: "x", italic: true }, { t: "t", italic: true, sub: true }],
   u: [{ t: "x", italic: true, hat: true }, { t: "0", sub: true }],
@@ -92,10 +93,12 @@ const inWords = ({ t }, phrase) => {
   return words ? t(String(words), values) : "";
 };
 
-/** The sentences of a phrase, one by one. */
+/** The sentences of a phrase, one by one.  @param {Page} page @param {Phrase} phrase */
 const sentencesOf = (page, phrase) => inWords(page, phrase).split(/(?<=\.) |(?<=\u3002)/);
 
-/** A step with one prediction: its length to scale, and the way to c, whose distance is not recorded. */
+/** A step with one prediction: its length to scale, and the way to c, whose distance is not recorded.
+ * @param {Page} page @param {any} scene
+ */
 function aloneOn(page, scene) {
   const { theme, commands, placer } = page;
   const { missing, advice, alone, noise } = scene;
@@ -116,7 +119,9 @@ function aloneOn(page, scene) {
   return commands;
 }
 
-/** A step with one prediction, and what a gradient or a rule made of that. */
+/** A step with one prediction, and what a gradient or a rule made of that.
+ * @param {Page} page @param {any} scene @param {Run} record
+ */
 function pushedOn(page, scene, record) {
   const { pushed: points, missing } = scene;
   const size = Math.hypot(points.D[0] - points.c[0], points.D[1] - points.c[1]);
@@ -126,7 +131,7 @@ function pushedOn(page, scene, record) {
   return page.commands;
 }
 
-/** Who moved a prediction where no difference could. */
+/** Who moved a prediction where no difference could.  @param {Run} record */
 const pusherOf = (record) => (record?.steps?.some((step) => step?.vectors?.length > VECTORS) ? "gradient" : "rules");
 
 /** Set the caption at the lower edge; the box above it is left for the figure.
@@ -145,7 +150,9 @@ export function setCaption(page, chunks, most = 4, room = 0) {
   return { x: 8, y: 6, w: w - 16, h: top - 12 };
 }
 
-/** What D1 shows of a scene. guided: [role, place] of the tips of gamma times delta; extras: more places to hold. */
+/** What D1 shows of a scene. guided: [role, place] of the tips of gamma times delta; extras: more places to hold.
+ * @param {any} scene
+ */
 function viewOf(scene) {
   const { points, other } = scene;
   const predictions = other > RULED * Math.hypot(...points.G) ? ["u", "c", "G", "D"] : ["u", "c", "G"];
@@ -153,11 +160,13 @@ function viewOf(scene) {
   return { scene, points, predictions, tip: points.tip, noise: scene.noise, extra: across ? [points.along] : [], across };
 }
 
-/** Draw a view: {scene, points, predictions, tip, noise, extra: places that the fan must hold}. */
+/** Draw a view: {scene, points, predictions, tip, noise, extra: places that the fan must hold}.
+ * @param {Page} page @param {any} view @param {Box} area
+ */
 export function drawPlane(page, view, area) {
   const set = { ...view, page, area };
   const { points, predictions, extra } = view;
-  const fan = [...predictions.map((role) => points[role]), ...extra];
+  const fan = [...predictions.map((/** @type {string} */ role) => points[role]), ...extra];
   const lines = [...fan, view.tip].map((place) => [[0, 0], place]);
   const shape = { fan, lines, tip: view.tip, aim: points.D, noise: view.noise };
   const inset = Math.max(40, Math.min(92, 0.1 * area.w));
@@ -176,13 +185,14 @@ export function drawPlane(page, view, area) {
   return set;
 }
 
-/** The plane alone, or the overview above its lens; the gap holds the lens's title. */
+/** The plane alone, or the overview above its lens; the gap holds the lens's title.  @param {Box} area */
 function areasOf(area) {
   const top = Math.max(64, Math.min(220, 0.36 * area.h));
   const lens = { x: area.x + GUTTER, y: area.y + top + 24, w: area.w - GUTTER, h: area.h - top - 24 };
   return { whole: area, overview: { ...area, h: top }, lens };
 }
 
+/** @param {any} given */
 function outlineLens({ page, lens }) {
   const { commands, theme, placer } = page;
   const { window, frame, gain } = lens;
@@ -198,7 +208,9 @@ function outlineLens({ page, lens }) {
   commands.push(...lensTitle(page, frame, words));
 }
 
-/** Above the lens, where no line runs; its right end otherwise. */
+/** Above the lens, where no line runs; its right end otherwise.
+ * @param {any} given @param {Box} frame @param {string} words
+ */
 function lensTitle({ theme, placer }, frame, words) {
   const wide = runsWidth([{ t: words }], SMALL);
   let best = null;
@@ -213,12 +225,15 @@ function lensTitle({ theme, placer }, frame, words) {
   return [best];
 }
 
-/** From the noisy sample to every prediction. */
+/** From the noisy sample to every prediction.  @param {any} given @param {any} plane @param {Box} within */
 function rays({ page, points, predictions }, plane, within, prefix = "") {
   for (const role of predictions) stroke(page, role, plane.at([0, 0]), plane.at(points[role]), within, `${prefix}ray-${role}`);
 }
 
-/** A line of a role, clipped, that labels avoid. */
+/** A line of a role, clipped, that labels avoid.
+ * @param {Page} page @param {string} role @param {number[]} p @param {number[]} q @param {Box} within
+ * @param {string} name
+ */
 function stroke(page, role, p, q, within, name) {
   const ends = clipSegment(p, q, within);
   if (!ends) return;
@@ -227,7 +242,7 @@ function stroke(page, role, p, q, within, name) {
   page.commands.push(line(ends, colourOf(page.theme, role), width, { dash, name }));
 }
 
-/** The deterministic step, the noise hinged to its tip, and the next state. */
+/** The deterministic step, the noise hinged to its tip, and the next state.  @param {any} set */
 function stepArrow(set) {
   const { page, plane, hinge, tip } = set;
   const { theme, commands, placer } = page;
@@ -244,7 +259,9 @@ function stepArrow(set) {
   commands.push(marker(set.end, PENS.next.marker, theme.ink, PENS.next.size, theme.paper, { name: "next" }));
 }
 
-/** A double slash: the line is longer than drawn, its true length stands in the label. */
+/** A double slash: the line is longer than drawn, its true length stands in the label.
+ * @param {Page} page @param {number[]} p @param {number[]} q
+ */
 function cutMark({ theme, commands }, p, q) {
   const size = Math.hypot(q[0] - p[0], q[1] - p[1]);
   const [dx, dy] = [(q[0] - p[0]) / size, (q[1] - p[1]) / size];
@@ -255,10 +272,10 @@ function cutMark({ theme, commands }, p, q) {
   }
 }
 
-/** Predictions, their difference, and the difference times gamma. */
+/** Predictions, their difference, and the difference times gamma.  @param {any} given */
 function fanOf({ page, points, predictions, near, lens, plane, across }) {
   const { theme, commands, placer } = page;
-  const place = Object.fromEntries(predictions.map((role) => [role, near.at(points[role])]));
+  const place = Object.fromEntries(predictions.map((/** @type {string} */ role) => [role, near.at(points[role])]));
   for (const role of lens ? predictions : []) {
     const name = `overview-${role}`;
     commands.push(marker(plane.at(points[role]), "disc", colourOf(theme, role), 3, null, { name }));
@@ -285,7 +302,9 @@ function differenceOf({ theme, commands, placer }, { u, c, G }) {
   commands.push(...arrow(u, c, theme.delta, PENS.delta.width, { name: "delta" }));
 }
 
-/** The push from c to D: along the difference, beside its line, and across; of that the foot, for most leaves the plane. */
+/** The push from c to D: along the difference, beside its line, and across; of that the foot, for most leaves the plane.
+ * @param {Page} page @param {number[]} c @param {number[]} along @param {number[]} D
+ */
 function pushOf({ theme: { ink }, commands, placer }, c, along, D) {
   const [dx, dy] = [along[0] - c[0], along[1] - c[1]];
   const size = Math.hypot(dx, dy);
@@ -296,12 +315,13 @@ function pushOf({ theme: { ink }, commands, placer }, c, along, D) {
   placer.lines.push([c, along], [along, D]);
 }
 
-/** All words, most important first: later ones make room or stay away. */
+/** All words, most important first: later ones make room or stay away.  @param {any} set */
 function labels(set) {
   const { page, plane, near, frame, points, scene, hinge, tip, end, area } = set;
   const overview = set.area.h < area.h ? set.area : area;
   const [start, stepEnd] = [plane.at([0, 0]), plane.at(tip)];
   gutter(set);
+  /** @param {number[]} p @param {number[]} q */
   const middle = (p, q, part = 0.5) => [p[0] + part * (q[0] - p[0]), p[1] + part * (q[1] - p[1])];
   page.placer.anchors.push(start, end, middle(start, stepEnd), middle(stepEnd, end));
   for (const point of [start, end]) page.placer.taken.push({ x: point[0] - 5, y: point[1] - 5, w: 10, h: 10 });
@@ -331,13 +351,13 @@ function labels(set) {
   if (set.lens) scaleBar(page, near, growBox(frame, -6), "end", "lens-bar");
 }
 
-/** Labels of the predictions left of the fan, joined to their points by hairlines. */
+/** Labels of the predictions left of the fan, joined to their points by hairlines.  @param {any} given */
 function gutter({ page, near, frame, points, predictions, lens, area }) {
   const { theme, commands, placer, symbolSize } = page;
-  const ends = predictions.map((role) => near.at(points[role]));
-  const left = lens ? area.x : Math.max(area.x, Math.min(...ends.map(([x]) => x)) - GUTTER - 30);
-  const centres = stackCentres(ends.map(([, y], k) => y + 1e-6 * k), ROW + 1, frame.y + 10, frame.y + frame.h - 10);
-  predictions.forEach((role, k) => {
+  const ends = predictions.map((/** @type {string} */ role) => near.at(points[role]));
+  const left = lens ? area.x : Math.max(area.x, Math.min(...ends.map((/** @type {number[]} */ [x]) => x)) - GUTTER - 30);
+  const centres = stackCentres(ends.map((/** @type {[any, number]} */ [, y], /** @type {number} */ k) => y + 1e-6 * k), ROW + 1, frame.y + 10, frame.y + frame.h - 10);
+  predictions.forEach((/** @type {string} */ role, /** @type {number} */ k) => {
     const style = { size: symbolSize, fill: colourOf(theme, role), halo: theme.paper, name: `label-${role}` };
     const parts = symbol(left, centres[k] + 0.3 * symbolSize, SYMBOLS[role], style);
     const wide = runsWidth(SYMBOLS[role], symbolSize);
@@ -348,7 +368,10 @@ function gutter({ page, near, frame, points, predictions, lens, area }) {
   });
 }
 
-/** A symbol and a word beside a point; left out where there is no room at all. */
+/** A symbol and a word beside a point; left out where there is no room at all.
+ * @param {Page} page @param {number[]} anchor @param {string} role @param {string} said @param {string} prefer
+ * @param {Box} area
+ */
 export function place(page, anchor, role, said, prefer, area, symbols = SYMBOLS[role]) {
   const words = page.t(said);
   const { theme, commands, placer, symbolSize, wordSize } = page;
@@ -367,7 +390,9 @@ export function place(page, anchor, role, said, prefer, area, symbols = SYMBOLS[
   }
 }
 
-/** A bar of a round length in rms units, in a lower corner where it meets nothing. */
+/** A bar of a round length in rms units, in a lower corner where it meets nothing.
+ * @param {Page} page @param {any} plane @param {Box} area @param {string} side @param {string} name
+ */
 function scaleBar(page, plane, area, side, name) {
   const { theme, commands, placer } = page;
   const size = niceLength(48 / plane.scale);
@@ -390,7 +415,7 @@ function scaleBar(page, plane, area, side, name) {
   }
 }
 
-/** The smallest of 1, 2, 5 times a power of ten that is not below `least`. */
+/** The smallest of 1, 2, 5 times a power of ten that is not below `least`.  @param {number} least */
 function niceLength(least) {
   const power = 10 ** Math.floor(Math.log10(least));
   return power * ([1, 2, 5, 10].find((factor) => power * factor >= least * (1 - 1e-9)) ?? 10);

@@ -6,15 +6,22 @@ const BEGINNINGS = ["LATENT", "NOISE", "IMAGE"];
 const SILENT = [2, 4]; // muted, bypassed
 const DEPTH = 16; // of subgraphs
 
-/** Whether a node samples: what reads a MODEL and begins with nothing only makes an empty latent of its size. */
+/** Whether a node samples: what reads a MODEL and begins with nothing only makes an empty latent of its size.
+ * @param {GraphNode} node
+ */
 export const samplesItself = ({ inputs, outputs, widgets }) =>
   has(inputs, ["MODEL"]) && has(outputs, MADE) && (has(outputs, ["GUIDER"]) || has(inputs, BEGINNINGS) || isSeeded(widgets));
 
-const isSeeded = (widgets) => (widgets ?? []).some(({ name }) => String(name).includes("seed"));
+/** @param {any} widgets */
+const isSeeded = (widgets) => (widgets ?? []).some((/** @type {{name: string}} */ { name }) => String(name).includes("seed"));
 
-const has = (slots, types) => (slots ?? []).some(({ type }) => types.includes(type));
+/** @param {any} slots @param {string[]} types */
+const has = (slots, types) => (slots ?? []).some((/** @type {{type: string}} */ { type }) => types.includes(type));
 
-/** All nodes of a graph and of its subgraphs: [{node, id: execution id, silent: muted or bypassed, or inside of what is}]. */
+/** All nodes of a graph and of its subgraphs: [{node, id: execution id, silent: muted or bypassed, or inside of what is}].
+ * @param {Graph | null | undefined} graph
+ * @returns {{node: GraphNode, id: string, silent: boolean}[]}
+ */
 export function nodesOf(graph, before = "", silent = false, depth = 0) {
   if (depth >= DEPTH) return [];
   return (graph?.nodes ?? []).flatMap((node) => {
@@ -23,10 +30,14 @@ export function nodesOf(graph, before = "", silent = false, depth = 0) {
   });
 }
 
-/** Whether a node ends a prompt, as far as the editor knows: without one that does, ComfyUI runs nothing. */
+/** Whether a node ends a prompt, as far as the editor knows: without one that does, ComfyUI runs nothing.
+ * @param {{node: any, silent: boolean}} given
+ */
 const mayShow = ({ node, silent }) => !silent && !node.isVirtualNode && !node.subgraph && node.constructor?.nodeData?.output_node !== false;
 
-/** The samplers of a graph, each at the place where it runs: the node that a subgraph is looks like one and runs nothing. */
+/** The samplers of a graph, each at the place where it runs: the node that a subgraph is looks like one and runs nothing.
+ * @param {Graph | null | undefined} graph
+ */
 export const samplersOf = (graph) => nodesOf(graph).filter(({ node }) => !node.subgraph && samplesItself(node));
 
 export const STATES = /** @type {const} */ (["live", "ran", "cached", "unreached", "muted", "queued", "idle"]);
@@ -35,7 +46,7 @@ export const STATES = /** @type {const} */ (["live", "ran", "cached", "unreached
  *
  * runs: of its last job, the live ones too. unchanged: ids whose run is from before, since the last job took them from the
  * cache. unreached: ids that ran and left no record. queued: a job of this graph runs or waits.
- * @param {any} graph
+ * @param {Graph | null | undefined} graph
  * @param {{runs: any[], unchanged: Set<string>, unreached: string[], queued: boolean}} known
  */
 export function samplerStates(graph, { runs, unchanged, unreached, queued }) {
@@ -51,7 +62,7 @@ export function samplerStates(graph, { runs, unchanged, unreached, queued }) {
   return [...ran, ...without];
 }
 
-/** What keeps a graph from leaving a run: {key of a sentence, names}; null where nothing does. */
+/** What keeps a graph from leaving a run: {key of a sentence, names}; null where nothing does.  @param {Graph | null | undefined} graph */
 export function hindrance(graph) {
   const all = nodesOf(graph);
   const samplers = samplersOf(graph);

@@ -5,9 +5,11 @@ import { feedsSeed, samplerOf, SEED, shownBy, upstream } from "./try-prompt.mjs"
 
 const FIXED = "fixed";
 
-/** The widget that changes another one after each job; undefined where none does. */
+/** The widget that changes another one after each job; undefined where none does.
+ * @param {any} node @param {any} widget
+ */
 function controlOf(node, widget) {
-  const linked = widget.linkedWidgets?.find(({ name }) => name === CONTROL);
+  const linked = widget.linkedWidgets?.find((/** @type {any} */ { name }) => name === CONTROL);
   const next = node.widgets?.[node.widgets.indexOf(widget) + 1];
   return linked ?? (next?.name === CONTROL ? next : undefined);
 }
@@ -16,6 +18,7 @@ function controlOf(node, widget) {
  * written so that it is drawn again.
  *
  * job: {prompt, outputs}. A widget that changes after each job is fixed; one that a person fixed stays, unless it is a seed.
+ * @param {any} root @param {any} job @param {any} sampler
  */
 export function drawnFor(root, job, sampler) {
   const { prompt } = job;
@@ -26,7 +29,7 @@ export function drawnFor(root, job, sampler) {
       const source = Array.isArray(value) ? null : widgetSource(root, id, name);
       if (!source?.widget) continue;
       const inner = nodeAt(root, id);
-      const places = [source, { node: inner, widget: inner.widgets?.find((one) => one.name === name) }]; // a subgraph may show it
+      const places = [source, { node: inner, widget: inner.widgets?.find((/** @type {any} */ one) => one.name === name) }]; // a subgraph may show it
       const controls = places.flatMap(({ node, widget }) => (widget && controlOf(node, widget) ? [{ node, widget: controlOf(node, widget) }] : []));
       const seed = typeof value === "number" && (SEED.test(name) || (controls.length > 0 && feedsSeed(prompt, id)));
       if (!seed && controls.every(({ widget }) => widget.value === FIXED)) continue;
@@ -40,6 +43,7 @@ export function drawnFor(root, job, sampler) {
 /** Write a value and what the run drew, in one step of undo, and queue the graph; without its job the value alone is written.
  *
  * panel: asks for it. run: as the tab lists it, or with `shown`, as `Tries` takes it. source: where the value is set.
+ * @param {InspectorPanel} panel @param {any} run @param {any} source @param {number} value
  */
 export async function runAgain(panel, run, source, value) {
   const { editor, t } = panel;

@@ -16,9 +16,10 @@ import { cut, fillLines, nth, number, wordsWidth } from "./words.mjs";
 const FIGURE = { w: 960, h: 540, theme: LIGHT, captioned: true };
 export const SCALE = 2; // pixels of a PNG per pixel
 const [MARGIN, LINE, GAP] = [16, 20, 12];
+/** @type {Record<string, string>} */
 export const TONES = { fine: LIGHT.c, above: LIGHT.noise };
 
-/** Which run it is, in words.  t: `speaker` */
+/** Which run it is, in words.  t: `speaker`  @param {any} run @param {Speaker} t */
 export function factsOf(run, t) {
   const knob = knobOf(run);
   const guided = Number.isFinite(knob?.value) && `${knob.name} ${number(knob.value)}`;
@@ -29,6 +30,7 @@ export function factsOf(run, t) {
 /** The same and what is said of it: drawing commands, on a sheet as high as they need.
  *
  * title: what is below. t: `speaker` of the locale.
+ * @param {any} run @param {string} title @param {string} locale @param {Speaker} t
  */
 export function headOf(run, title, locale, t, w = FIGURE.w) {
   const { paper, ink, muted } = LIGHT;
@@ -43,14 +45,16 @@ export function headOf(run, title, locale, t, w = FIGURE.w) {
   ];
 }
 
-/** One drawing below another, as SVG. */
+/** One drawing below another, as SVG.  @param {any[]} head @param {string} body @param {number} h */
 function stacked(head, body, h) {
   const [{ w, h: high, fill, label }, ...marks] = head;
   const whole = toSVG([sheet(w, high + h, fill, label), ...marks]);
   return whole.replace(/<\/svg>$/, `${body.replace("<svg ", `<svg y="${high}" `)}</svg>`);
 }
 
-/** What a figure shows, once all of its pictures are there: on a narrow panel some were not asked for. */
+/** What a figure shows, once all of its pictures are there: on a narrow panel some were not asked for.
+ * @param {any} panel
+ */
 async function figureState(panel) {
   const state = { ...panel.state(), ...FIGURE };
   drawView(element("canvas"), panel.view, state, 1);
@@ -58,12 +62,14 @@ async function figureState(panel) {
   return state;
 }
 
+/** @param {any} panel */
 const titleOf = (panel) => panel.t(viewOf(panel.view).title ?? panel.view);
 
-/** The name of a file. */
+/** The name of a file.  @param {any} panel @param {string} ending */
 export const fileName = (panel, ending) =>
   panel.page === "advice" ? `guidance-advice.${ending}` : `guidance-${panel.view}-step-${nth(panel.at)}.${ending}`;
 
+/** @param {any} panel */
 export async function saveSVG(panel) {
   const { figure } = viewOf(panel.view);
   const { run, whole } = panel;
@@ -76,6 +82,7 @@ export async function saveSVG(panel) {
   download(new Blob([svgWithSources(drawn, await panel.sources())], { type: "image/svg+xml" }), name);
 }
 
+/** @param {any} panel */
 export async function savePNG(panel) {
   const { view, whole } = panel;
   const [name, title, sources, body] = [fileName(panel, "png"), titleOf(panel), panel.sources(), element("canvas")];
@@ -89,7 +96,9 @@ export async function savePNG(panel) {
   await saveCanvas(canvas, sources, name);
 }
 
-/** Save a canvas as a PNG that opens a workflow.  sources: a promise of it, as `pngWithSources` takes it */
+/** Save a canvas as a PNG that opens a workflow.  sources: a promise of it, as `pngWithSources` takes it
+ * @param {any} canvas @param {any} sources @param {string} name
+ */
 export async function saveCanvas(canvas, sources, name) {
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
   const bytes = pngWithSources(new Uint8Array(await blob.arrayBuffer()), await sources);

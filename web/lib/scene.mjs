@@ -31,6 +31,7 @@ export function sceneOf(record, { step, sample, gamma }) {
   return { ...facts, ...geometry(gram, at, facts.shown) };
 }
 
+/** @param {number} i @param {number} sample @param {Phrase} missing @param {Phrase} advice */
 const absent = (i, sample, missing, advice) => ({ i, sample, missing, advice });
 
 /** Why a step has no plane, null if it has one: {kind: of THERE, missing, advice}, and what can be drawn all the same.
@@ -60,7 +61,7 @@ const REASONS = {
   broke: { missing: "the numbers broke down at this step", advice: "Lower cfg, or compute in a higher precision, such as fp32." },
 };
 
-/** The same of several steps. */
+/** The same of several steps.  @type {Record<string, string>} */
 const THERE = {
   unmeasured: "Nothing was measured there. The notes say why.",
   recur: "There noise was added again, without a prediction.",
@@ -72,7 +73,7 @@ const THERE = {
   kappa: "There this sampler does not show how far it follows a prediction.",
 };
 
-/** Stages that need not know the difference, and what is missing then. */
+/** Stages that need not know the difference, and what is missing then.  @type {Record<string, any>} */
 const LONE = { cond_only: "alone", skip: "unseen", unseen: "unseen", from_zero: "zero" };
 
 /** What of a step is unknown, null where all of it is known.
@@ -102,6 +103,7 @@ export const whyUnknown = (rows, t) =>
  */
 function pushedFrom(gram) {
   const way = length(gram, { a: 1 });
+  /** @param {string} vector */
   const along = (vector) => dot(gram, vector, "a") / way;
   const [push, move] = [along("D-G"), along("move")];
   const across = Math.sqrt(Math.max(0, dot(gram, "D-G", "D-G") - push ** 2));
@@ -111,17 +113,19 @@ function pushedFrom(gram) {
   return Object.values(points).flat().every(Number.isFinite) ? points : null;
 }
 
-/** a + factor b */
+/** a + factor b  @param {number[]} a @param {number[]} b */
 const sum = (a, b, factor = 1) => a.map((value, k) => value + factor * b[k]);
 
 /**
  * @param {Gram} gram
  * @param {Step} step
+ * @param {any} shown
  */
 function geometry(gram, step, shown) {
-  const [along, dx, dy, Dx, Dy, tx, ty, outside] = gram.at;
+  const [along, dx, dy, Dx, Dy, tx, ty, outside] = /** @type {number[]} */ (gram.at);
   const [gamma, kappa] = [step.gamma ?? NaN, step.kappa ?? NaN];
   const [x, u, delta, tip] = [[0, 0], [along, 0], [dx, dy], [tx, ty]];
+  /** @type {Record<string, number[]>} */
   const points = { x, u, c: sum(u, delta), G: sum(u, delta, gamma), D: sum(u, [Dx, Dy]), tip };
   points.along = sum(u, delta, metric("M19", gram));
   if (Number.isFinite(kappa) && asksOnce(step)) points.moved = sum(tip, delta, kappa * (shown - gamma)); // noise starts there
@@ -139,6 +143,7 @@ function geometry(gram, step, shown) {
   };
 }
 
+/** @param {any} given @param {number} difference @param {Step} step @param {boolean} still */
 function notesOf({ same, collinear }, difference, step, still) {
   const notes = [];
   if (same) notes.push("no difference: both predictions are the same");
@@ -148,7 +153,7 @@ function notesOf({ same, collinear }, difference, step, still) {
   return notes;
 }
 
-/** The effective scale of a step, and where its push goes. */
+/** The effective scale of a step, and where its push goes.  @param {any} given */
 function actsLike({ gram: { m }, across }) {
   if (!(m.M19a >= ACROSS)) return [];
   const outside = across && ["of that {share} % out of this plane", { share: number(100 * across.outside) }];
@@ -160,6 +165,7 @@ function actsLike({ gram: { m }, across }) {
  * scale, strength: as to be printed.
  * @param {Run} record
  * @param {Phrase} scale
+ * @param {any} scene
  */
 export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`, strength = metric("M1", scene.gram)) {
   const median = record?.sample === scene.sample;

@@ -19,19 +19,23 @@ const [HEAD, SMALL, NAME, FOOT] = [{ size: 20, high: 27 }, { size: 13, high: 19 
  * headline, lines: words. tone: a colour. facts, hint: words about the run and the file. values: [{name, sizes: [[w, h], ...]}], one beside
  * another where there are more of them than pictures of each, or where a curve stands above, else one below another.
  * curve: {left, right, high}, pixels, whose columns the values have; null for none.
+ * @param {{headline: string, lines: string[], tone: any, facts: string, hint: string, values: any, curve: any}} given
  */
 export function layoutOf({ headline, lines, tone, facts, hint, values, curve }) {
   const { paper, ink, muted, hair } = LIGHT;
-  const most = Math.max(1, ...values.map(({ sizes }) => sizes.length));
+  const most = Math.max(1, ...values.map((/** @type {any} */ { sizes }) => sizes.length));
   const beside = Boolean(curve) || values.length >= most;
-  const names = beside ? 0 : Math.max(...values.map(({ name }) => wordsWidth(name, NAME.size))) + 8;
+  const names = beside ? 0 : Math.max(...values.map((/** @type {any} */ { name }) => wordsWidth(name, NAME.size))) + 8;
   const [left, right] = curve ? [curve.left, curve.right] : [names, 0];
   const columns = beside ? values.length : most;
   const wide = (W - 2 * MARGIN - left - right) / Math.max(1, columns);
-  const [w, h] = values.find(({ sizes }) => sizes.length)?.sizes[0] ?? [1, 0];
+  const [w, h] = values.find((/** @type {any} */ { sizes }) => sizes.length)?.sizes[0] ?? [1, 0];
   const high = Math.min(HIGHEST, ((wide - GAP) * h) / w) + GAP;
   const marks = [];
   let y = MARGIN;
+  /** @param {string[]} words @param {{size: any, high: any}} given @param {number} x @param {string} fill
+   * @param {any} [more]
+   */
   const put = (words, { size, high: step }, x, fill, more = {}) => {
     for (const one of words) marks.push(text(x, (y += step) - 0.3 * step, one, { size, fill, ...more }));
   };
@@ -42,13 +46,13 @@ export function layoutOf({ headline, lines, tone, facts, hint, values, curve }) 
   y += 12;
   const above = y;
   y += curve ? curve.high + GAP : 0;
-  const named = !curve && beside && values.some(({ name }) => name);
+  const named = !curve && beside && values.some((/** @type {any} */ { name }) => name);
   if (named) y += NAME.high;
-  const places = values.map(({ name, sizes }, k) => {
+  const places = values.map((/** @type {any} */ { name, sizes }, /** @type {number} */ k) => {
     const [x, top] = [MARGIN + left + (beside ? k * wide : 0), y + (beside ? 0 : k * high)];
     const at = beside ? { x: x + wide / 2, y: top - 7, anchor: "middle" } : { x: MARGIN, y: top + high / 2 + 4, anchor: "start" };
     if (!curve && name) marks.push(text(at.x, at.y, cut(name, beside ? wide : names, NAME.size), { size: NAME.size, fill: ink, anchor: at.anchor, name: "name" }));
-    return sizes.map((size, i) => middleOf({ size }, { x: x + (beside ? 0 : i * wide) + GAP / 2, y: top + (beside ? i * high : 0), w: wide - GAP, h: high - GAP }));
+    return sizes.map((/** @type {number[]} */ size, /** @type {number} */ i) => middleOf({ size }, { x: x + (beside ? 0 : i * wide) + GAP / 2, y: top + (beside ? i * high : 0), w: wide - GAP, h: high - GAP }));
   });
   y += high * (beside ? most : values.length) * Number(values.length > 0) + 14;
   marks.push(line([[MARGIN, y], [W - MARGIN, y]], hair));
@@ -58,12 +62,12 @@ export function layoutOf({ headline, lines, tone, facts, hint, values, curve }) 
   return { commands: [sheet(W, Math.ceil(y + FOOT.high), paper, headline), ...marks], places, curve: { x: MARGIN, y: above } };
 }
 
-/** Save what is shown on the page as a PNG that opens the workflow of the run. */
+/** Save what is shown on the page as a PNG that opens the workflow of the run.  @param {any} panel */
 export async function share(panel) {
   const { whole, t } = panel;
   const sources = panel.sources(); // of the run of now
   const { curve, columns, own, tone, ...words } = panel.shareable();
-  const values = await Promise.all(words.values.map(async ({ name, shots }) => ({ name, shots: (await Promise.all(shots.map(loaded))).filter(Boolean) })));
+  const values = await Promise.all(words.values.map(async (/** @type {any} */ { name, shots }) => ({ name, shots: (await Promise.all(shots.map(loaded))).filter(Boolean) })));
   const wide = W - 2 * MARGIN;
   const plot = curve && (await loaded(imageOf(curvePlot(curve, own, t, wide, columns))));
   const edges = plot && { left: leftOf(curve.name, t), right: RIGHT, high: plot.height };
@@ -74,7 +78,7 @@ export async function share(panel) {
   const ctx = canvas.getContext("2d");
   paint(layout.commands, ctx, SCALE);
   if (plot) ctx.drawImage(plot, layout.curve.x, layout.curve.y, wide, plot.height);
-  values.forEach(({ shots }, k) => shots.forEach((shot, i) => {
+  values.forEach(({ shots }, k) => shots.forEach((/** @type {any} */ shot, /** @type {number} */ i) => {
     const place = layout.places[k][i];
     ctx.imageSmoothingEnabled = place.w < 2 * sizeOf(shot)[0];
     ctx.imageSmoothingQuality = "high";
@@ -83,16 +87,16 @@ export async function share(panel) {
   await saveCanvas(canvas, sources, fileName(panel, "png"));
 }
 
-/** @returns {[number, number]} */
+/** @returns {[number, number]}  @param {any} shot */
 const sizeOf = (shot) => [shot.naturalWidth ?? shot.width, shot.naturalHeight ?? shot.height];
 
-/** A picture once it has come, null where it does not; a canvas is there. */
+/** A picture once it has come, null where it does not; a canvas is there.  @param {any} picture */
 async function loaded(picture) {
   await picture.decode?.().catch(() => null);
   return sizeOf(picture)[0] ? picture : null;
 }
 
-/** A plot with the colours of the sheet. */
+/** A plot with the colours of the sheet.  @param {string} svg */
 function imageOf(svg) {
   const style = `${curveStyle(LIGHT.u, LIGHT.paper)} text { fill: ${LIGHT.ink}; font-family: ${LIGHT.font}; } .gg-curve-plot { color: ${LIGHT.ink}; }`;
   const whole = svg.replace(/<svg[^>]*>/, (tag) => `${tag}<style>${style}</style>`);

@@ -11,13 +11,14 @@ const ROWS = 4; // samples of a sheet
  * @param {string} words
  */
 export function shotsOf(editor, { shots, record }, words) {
+  /** @param {any} file */
   const address = (file) => file.src ?? editor.address(addressOf({ type: "output", subfolder: "", ...file }));
   if (shots?.length) return shots.map((file) => element("img", { src: address(file), alt: words }));
   const { pictures } = record ?? {};
   if (!pictures?.steps?.length) return [];
   const [w, h] = pictures.size;
   const sheet = new Image();
-  const made = pictures.samples.slice(0, ROWS).map((_, row) => {
+  const made = pictures.samples.slice(0, ROWS).map((/** @type {any} */ _, /** @type {number} */ row) => {
     const canvas = element("canvas", { width: w, height: h, role: "img", "aria-label": words });
     sheet.addEventListener("load", () => canvas.getContext("2d").drawImage(sheet, -pictures.kinds.indexOf("guided") * w, -row * h));
     return canvas;
@@ -28,9 +29,12 @@ export function shotsOf(editor, { shots, record }, words) {
 
 const NAME = 40; // pixels of a frame that its name and its edges take
 
-/** How many of a few pictures, taken as squares, stand side by side, so that they are largest in a frame of a shelf. */
+/** How many of a few pictures, taken as squares, stand side by side, so that they are largest in a frame of a shelf.
+ * @param {number} count @param {HTMLElement} shelf
+ */
 function columnsFor(count, shelf) {
   const [w, h] = [shelf.clientWidth / Math.max(1, shelf.childElementCount), shelf.clientHeight - NAME];
+  /** @param {number} columns */
   const side = (columns) => Math.min(w / columns, h / Math.ceil(count / columns));
   return count > 1 && side(1) <= side(2) ? 2 : 1;
 }

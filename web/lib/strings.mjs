@@ -319,8 +319,11 @@ const DRAWN_ZH = {
   "guidance strength": "引导强度", "difference size": "差异大小", "direction memory": "方向记忆", "noise length": "噪声长度", "share across the difference": "横向于差异的份额",
 };
 
-/** t(key, values): words in the language of a locale, with {names} filled in. */
+/** t(key, values): words in the language of a locale, with {names} filled in.
+ * @param {?string} [locale]
+ * @returns {Speaker}
+ */
 export function speaker(locale) {
-  const words = languageOf(locale) === "zh" ? { ...EN, ...ZH, ...DRAWN_ZH } : EN;
+  /** @type {Record<string, string>} */ const words = languageOf(String(locale)) === "zh" ? { ...EN, ...ZH, ...DRAWN_ZH } : EN;
   return (key, values = {}) => fillIn(words[key] ?? key, values);
 }

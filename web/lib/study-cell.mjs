@@ -4,16 +4,21 @@ import { valueWords } from "./study-plot.mjs";
 
 const MARKS = { mark: "Mark", reject: "Reject", rerun: "Run again" };
 
-/** Where a row is among others: one cell may have several rows, at places where it would be the same. */
+/** Where a row is among others: one cell may have several rows, at places where it would be the same.
+ * @param {any[]} cells @param {any} row
+ */
 export const placeOf = (cells, row) => (cells.includes(row) ? cells.indexOf(row) : cells.findIndex((one) => one.id === row.id));
 
-/** The dialog. page: of study.mjs; make: makes elements; changed(): after a mark. -> {open(row)} */
+/** The dialog. page: of study.mjs; make: makes elements; changed(): after a mark. -> {open(row)}
+ * @param {any} page @param {any} make @param {() => void} changed
+ */
 export function cellDialog(page, make, changed) {
   const { study, files, title, marks } = page;
   const dialog = page.place("cell");
   /** @type {{row: any, panel: any}} */
   const state = { row: null, panel: null };
 
+  /** @param {string} words @param {() => void} act @param {any} [facts] */
   const button = (words, act, facts = {}) => {
     const made = make("button", { type: "button", textContent: words, ...facts });
     made.addEventListener("click", act);
@@ -21,12 +26,14 @@ export function cellDialog(page, make, changed) {
   };
 
   const order = () => page.shown.flat().filter(Boolean);
+  /** @param {number} by */
   const turn = (by) => {
     const cells = order();
     const next = cells[placeOf(cells, state.row) + by];
     if (next) open(next, by < 0 ? "back" : "on");
   };
 
+  /** @param {any} row */
   const head = (row) => {
     const cells = order();
     const i = placeOf(cells, row);
@@ -35,19 +42,23 @@ export function cellDialog(page, make, changed) {
     return make("div", { className: "head" }, make("h3", { id: "cell-name", textContent: title(row) }), back, on, button("Close", () => dialog.close()));
   };
 
+  /** @param {any} row */
   const facts = (row) => {
     const told = [...Object.entries(row.place), ...Object.entries(row.measures).map(([name, value]) => [study.measures[name]?.title ?? name, valueWords(value, study.measures[name]?.unit)])];
     return make("dl", {}, ...told.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
   };
 
+  /** @param {any} row */
   const marking = (row) => Object.entries(MARKS).map(([kind, words]) => button(words, () => {
     marks.turn(row.id, kind);
     changed();
     open(row, kind);
   }, { id: kind, ariaPressed: String(marks.of(row.id) === kind) }));
 
+  /** @param {any} row */
   const verdict = (row) => (row.verdict ? [make("p", { className: "verdict", textContent: row.verdict })] : []);
 
+  /** @param {any} row */
   const about = (row) => make("div", { className: "about" },
     ...(study.pictures[row.id] ? [make("img", { src: study.pictures[row.id], alt: title(row) })] : []),
     make("div", { className: "buttons" }, ...marking(row)),
@@ -55,12 +66,13 @@ export function cellDialog(page, make, changed) {
     ...(study.runs ? [] : verdict(row)),
     ...(study.workflows ? saving(row) : []));
 
+  /** @param {any} row */
   const saving = (row) => [
     make("div", { className: "buttons" }, button("Save its workflow", async () => download(`${row.id}.json`, (await files.prompts())[row.id]))),
     make("p", { className: "note", textContent: "Drop the workflow on ComfyUI to open it." }),
   ];
 
-  /** The pack's own panel, one for all cells: the view that was chosen stays. */
+  /** The pack's own panel, one for all cells: the view that was chosen stays.  @param {any} row @param {any} room */
   const show = async (row, room) => {
     const record = (await files.runs())[row.id];
     if (!record || state.row !== row) return;
@@ -74,6 +86,7 @@ export function cellDialog(page, make, changed) {
     else state.panel.show(record);
   };
 
+  /** @param {any} row @param {any} focused */
   function open(row, focused) {
     state.row = row;
     const room = make("div", { className: "panel" });
@@ -90,7 +103,7 @@ export function cellDialog(page, make, changed) {
   return { open };
 }
 
-/** Save a value as a file. */
+/** Save a value as a file.  @param {string} name @param {any} value */
 export function download(name, value) {
   const link = Object.assign(document.createElement("a"), { download: name, href: URL.createObjectURL(new Blob([JSON.stringify(value, null, 1)], { type: "application/json" })) });
   link.click();

@@ -8,32 +8,41 @@ import { counted, greatest, least, nth } from "./words.mjs";
 const [H, PAD] = [340, { left: 58, right: 16, top: 14, bottom: 44 }];
 const ZERO = 18; // pixels of the row of zeros below a logarithmic scale
 const WIDE_SPAN = 60; // largest over smallest value, from which on a plot is logarithmic
+/** @type {Record<string, string>} */
 const WAYS = { step: "Step", level: "Noise level \u03c3" };
 const SHARES = ["M10", "M10c"];
 
-/** Metrics that some step of some run has, as [name, title]. */
+/** Metrics that some step of some run has, as [name, title].  @param {Record<string, Run>} runs */
 export function metricsOf(runs) {
+  /** @param {string} name */
   const found = (name) => Object.values(runs).some((run) => run.steps.some((step) => Number.isFinite(valueOf(run, step, name))));
   return Object.keys(NAMES).filter(found).map((name) => [name, titleOf(name)]);
 }
 
+/** @param {string} name */
 const titleOf = (name) => `${NAMES[name][0][0].toUpperCase()}${NAMES[name][0].slice(1)} (${name})`;
+/** @param {Run} run @param {Step} step @param {string} name */
 const valueOf = (run, step, name) => metric(name, sampleOf(step, defaultSample(run)));
 
-/** A run as points {x, y}, in the order of its steps; y is NaN where nothing was measured. along: "step" or "level". */
+/** A run as points {x, y}, in the order of its steps; y is NaN where nothing was measured. along: "step" or "level".
+ * @param {Run} run @param {string} name @param {string} along
+ */
 export function pointsOf(run, name, along) {
-  const x = along === "level" ? (step) => Math.log(step.sigma) : (step) => nth(step.i);
+  const x = along === "level" ? (/** @type {Step} */ step) => Math.log(step.sigma) : (/** @type {Step} */ step) => nth(step.i);
   return run.steps.map((step) => ({ x: x(step), y: valueOf(run, step, name) })).filter((p) => Number.isFinite(p.x));
 }
 
-/** Colour of the k-th of n values: a ramp of numbers, a palette of words. */
+/** Colour of the k-th of n values: a ramp of numbers, a palette of words.  @param {any[]} values @param {number} k */
 export function hue(values, k) {
   const ramp = values.length > 1 && values.every((value) => typeof value === "number");
   if (!ramp) return `var(--s${k % SERIES})`;
   return `color-mix(in oklch, var(--s3) ${Math.round((100 * k) / (values.length - 1))}%, var(--s0))`;
 }
 
-/** The plot as SVG text, empty where no step has the metric. rows: of the cells; axis: whose values have a colour each; w: its width. */
+/** The plot as SVG text, empty where no step has the metric. rows: of the cells; axis: whose values have a colour each; w: its width.
+ * @param {Record<string, Run>} runs @param {Cell[]} rows
+ * @param {{name: string, along: string, axis?: Axis, words: (row: Cell) => string, w: number}} given
+ */
 export function plotRuns(runs, rows, { name, along, axis, words, w }) {
   const lines = rows.filter((row) => runs[row.id]).map((row) => ({ row, points: pointsOf(runs[row.id], name, along) }));
   const all = lines.flatMap((one) => one.points).filter((p) => Number.isFinite(p.y));
@@ -58,11 +67,11 @@ export function plotRuns(runs, rows, { name, along, axis, words, w }) {
   return `<svg viewBox="0 0 ${w} ${H}" role="img" aria-label="${escapeText(said)}">${frame.join("")}${drawn.join("")}</svg>`;
 }
 
-/** A run without its gaps: pieces whose points all have a value. */
+/** A run without its gaps: pieces whose points all have a value.  @param {{x: number, y: number}[]} points */
 function pieces(points) {
   /** @type {{x: number, y: number}[][]} */
   const found = [];
-  let last = null; // the piece that goes on
+  /** @type {?{x: number, y: number}[]} */ let last = null; // the piece that goes on
   for (const p of points) {
     if (!Number.isFinite(p.y)) last = null;
     else if (last) last.push(p);
@@ -71,7 +80,9 @@ function pieces(points) {
   return found;
 }
 
-/** Where values stand upwards, and round ones to mark; logarithmic where none is negative and they are far apart. */
+/** Where values stand upwards, and round ones to mark; logarithmic where none is negative and they are far apart.
+ * @param {any[]} values @param {number} foot @param {number} top
+ */
 export function scaleOf(values, foot, top) {
   const positive = values.filter((value) => value > 0);
   const log = least(values) >= 0 && greatest(positive) / least(positive) > WIDE_SPAN;
@@ -79,10 +90,12 @@ export function scaleOf(values, foot, top) {
   const zeros = positive.length < values.length;
   const marks = decades(least(positive), greatest(positive));
   const { at } = linear(Math.log(marks[0]), Math.log(marks[marks.length - 1]), foot - (zeros ? ZERO : 0), top, []);
-  return { log, marks: zeros ? [0, ...marks] : marks, at: (value) => (value > 0 ? at(Math.log(value)) : foot) };
+  return { log, marks: zeros ? [0, ...marks] : marks, at: (/** @type {number} */ value) => (value > 0 ? at(Math.log(value)) : foot) };
 }
 
-/** Powers of ten from the one below to the one above, every second or third of them where there are many. */
+/** Powers of ten from the one below to the one above, every second or third of them where there are many.
+ * @param {number} low @param {number} high
+ */
 function decades(low, high) {
   const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
   const stride = Math.ceil((last - first) / 6);
@@ -90,16 +103,20 @@ function decades(low, high) {
   return Array.from({ length: count + 1 }, (_, i) => Number(`1e${first + i * stride}`));
 }
 
-/** Where steps or noise levels stand, noise falling to the right, and what is written below them: [words, x]. */
+/** Where steps or noise levels stand, noise falling to the right, and what is written below them: [words, x].
+ * @param {any[]} values @param {number} right @param {string} along
+ */
 function acrossOf(values, right, along) {
   const [low, high] = [least(values), greatest(values)];
+  /** @param {number} value */
   const share = (value) => (high > low ? (value - low) / (high - low) : 0.5);
-  const turned = along === "level" ? (value) => 1 - share(value) : share;
+  const turned = along === "level" ? (/** @type {number} */ value) => 1 - share(value) : share;
+  /** @param {number} value */
   const at = (value) => PAD.left + 14 + turned(value) * (right - PAD.left - 28);
   if (along === "level") return { at, marks: decades(Math.exp(low), Math.exp(high)).filter((s) => s >= Math.exp(low) && s <= Math.exp(high)).map((s) => [s, at(Math.log(s))]) };
   const whole = [...new Set([low, ...ticks(low, high).map(Math.round)])].filter((i) => i >= low && i <= high);
   return { at, marks: whole.map((i) => [i, at(i)]) };
 }
 
-/** The words of a key: {words, hue, mark} for each value of an axis. */
+/** The words of a key: {words, hue, mark} for each value of an axis.  @param {Axis} axis */
 export const keyOf = (axis) => axis.values.map((value, k) => ({ words: `${axis.name} ${value}`, hue: hue(axis.values, k), mark: shape(SHAPES[k % SHAPES.length], 7, 7) }));

@@ -12,41 +12,54 @@ const OPEN = "Open a cell to see its run, and to mark it, reject it or have it r
 const OPEN_BARE = "Open a cell to mark it, reject it or have it run again. Its run is not in this page, which has too many cells; its trace is in the folder cells.";
 const WAYS = [["step", "step"], ["level", "noise level"]];
 
-/** The rows at a place: those that agree with every value in it. */
+/** The rows at a place: those that agree with every value in it.  @param {Cell[]} rows @param {any} place */
 export const at = (rows, place) => rows.filter((row) => Object.entries(place).every(([name, value]) => row.place[name] === value));
 
-/** Columns and rows of the grid as places: the column's axis, the row's axis, and what is held. */
+/** Columns and rows of the grid as places: the column's axis, the row's axis, and what is held.
+ * @param {Study} study @param {string} columns @param {string} lines @param {any} held
+ */
 export function grid(study, columns, lines, held) {
+  /** @param {string} name */
   const of = (name) => study.axes.find((axis) => axis.name === name);
   const across = of(columns)?.values ?? [null];
   const down = of(lines)?.values ?? [null];
+  /** @param {number} x @param {number} y */
   const place = (x, y) => ({ ...held, ...(columns ? { [columns]: x } : {}), ...(lines ? { [lines]: y } : {}) });
   return { across, down, cells: down.map((y) => across.map((x) => at(study.rows, place(x, y))[0] ?? null)) };
 }
 
-/** A cell in words, by the axes that tell it from others. */
+/** A cell in words, by the axes that tell it from others.  @param {Study} study */
 export const titled = (study) => {
   const varied = study.axes.filter((axis) => axis.values.length > 1);
   const axes = varied.length ? varied : study.axes;
-  return (row) => axes.map(({ name }) => `${name} ${row.place[name]}`).join(" \u00b7 ");
+  return (/** @type {any} */ row) => axes.map(({ name }) => `${name} ${row.place[name]}`).join(" \u00b7 ");
 };
 
-/** The cells whose runs are drawn: those that are picked, else all that the grid shows. */
+/** The cells whose runs are drawn: those that are picked, else all that the grid shows.
+ * @param {Study} study @param {any[][]} shown @param {Set<string>} picked
+ */
 export function drawnRuns(study, shown, picked) {
   const chosen = study.rows.filter((row) => picked.has(row.id));
   return chosen.length ? chosen : shown.flat().filter(Boolean);
 }
 
+/** An element with properties and children.
+ * @param {string} tag @param {Record<string, any>} facts @param {any[]} children
+ * @returns {any} an HTMLElement with what its tag has
+ */
 function make(tag, facts = {}, ...children) {
   const made = Object.assign(document.createElement(tag), facts);
   made.append(...children);
   return made;
 }
 
-/** Fill the page. files: {prompts(), runs(), panel()}: workflow and record of every cell, and the panel's module, when first asked for. */
+/** Fill the page. files: {prompts(), runs(), panel()}: workflow and record of every cell, and the panel's module, when first asked for.
+ * @param {any} place @param {Study} study @param {any} files
+ */
 export function mount(place, study, files) {
   const varied = study.axes.filter((axis) => axis.values.length > 1);
   const names = varied.map((axis) => axis.name);
+  /** @type {any} */
   const page = { place, study, files, varied, names, title: titled(study), picked: new Set(), runs: {}, marks: marksOf(study) };
   page.state = { columns: names[0] ?? "", rows: names[1] ?? "", held: {}, shown: BELOW.find((name) => name in study.measures) ?? "", ...study.first,
     metric: FIRST_METRIC, along: "step", colour: names[0] ?? "" };
@@ -58,13 +71,16 @@ export function mount(place, study, files) {
   setTimeout(async () => { // the pictures come first
     page.runs = await files.runs();
     page.metrics = metricsOf(page.runs);
-    page.state.metric = page.metrics.some(([name]) => name === FIRST_METRIC) ? FIRST_METRIC : (page.metrics[0]?.[0] ?? "");
+    page.state.metric = page.metrics.some((/** @type {[string]} */ [name]) => name === FIRST_METRIC) ? FIRST_METRIC : (page.metrics[0]?.[0] ?? "");
     drawRuns(page);
     addEventListener("resize", () => drawRuns(page));
   });
   return page;
 }
 
+/** @param {{state: any}} given @param {string} label @param {any[]} options @param {string} name
+ * @param {() => void} change
+ */
 function choose({ state }, label, options, name, change) {
   const select = make("select", {}, ...options.map(([value, words]) => make("option", { value, textContent: words, selected: value === state[name] })));
   select.addEventListener("change", () => {
@@ -74,26 +90,28 @@ function choose({ state }, label, options, name, change) {
   return make("label", {}, label, select);
 }
 
+/** @param {any} page */
 function drawControls(page) {
   const { state, varied, names, study } = page;
-  if (state.rows === state.columns) state.rows = names.find((name) => name !== state.columns) ?? "";
-  const others = varied.filter((axis) => ![state.columns, state.rows].includes(axis.name));
-  state.held = Object.fromEntries(others.map((axis) => [axis.name, axis.values.includes(state.held[axis.name]) ? state.held[axis.name] : axis.values[0]]));
-  const holds = others.map((axis) => {
-    const select = make("select", {}, ...axis.values.map((value, i) => make("option", { value: i, textContent: value, selected: value === state.held[axis.name] })));
+  if (state.rows === state.columns) state.rows = names.find((/** @type {string} */ name) => name !== state.columns) ?? "";
+  const others = varied.filter((/** @type {Axis} */ axis) => ![state.columns, state.rows].includes(axis.name));
+  state.held = Object.fromEntries(others.map((/** @type {Axis} */ axis) => [axis.name, axis.values.includes(state.held[axis.name]) ? state.held[axis.name] : axis.values[0]]));
+  const holds = others.map((/** @type {Axis} */ axis) => {
+    const select = make("select", {}, ...axis.values.map((/** @type {any} */ value, /** @type {number} */ i) => make("option", { value: i, textContent: value, selected: value === state.held[axis.name] })));
     select.addEventListener("change", () => {
       state.held[axis.name] = axis.values[Number(select.value)];
       drawGrid(page);
     });
     return make("label", {}, axis.name, select);
   });
-  const axes = names.map((name) => [name, name]);
+  const axes = names.map((/** @type {string} */ name) => [name, name]);
   const measures = Object.entries(study.measures).map(([name, one]) => [name, one.title]);
   const redraw = () => drawGrid(page);
   const turns = names.length > 1 ? [choose(page, "columns", axes, "columns", redraw), choose(page, "rows", axes, "rows", redraw)] : [];
   page.place("controls").replaceChildren(...turns, ...holds, choose(page, "below each", measures, "shown", redraw));
 }
 
+/** @param {any} page @param {any} row */
 function tile(page, row) {
   if (!row) return make("div", { className: "missing", textContent: "not done" });
   const { study, state, title } = page;
@@ -112,11 +130,13 @@ function tile(page, row) {
   return make("div", { className: "place" }, made, pick);
 }
 
+/** @param {any} page */
 function drawGrid(page) {
   drawControls(page);
   const { place, state, study, marks } = page;
   const found = grid(study, state.columns, state.rows, state.held);
   page.shown = found.cells;
+  /** @param {any} axis @param {any} value */
   const named = (axis, value) => (axis ? `${axis} ${value ?? ""}` : "");
   const head = make("tr", {}, make("th"), ...found.across.map((x) => make("th", { scope: "col", textContent: named(state.columns, x) })));
   const body = found.cells.map((line, i) => make("tr", {}, make("th", { scope: "row", textContent: named(state.rows, found.down[i]) }),
@@ -126,6 +146,7 @@ function drawGrid(page) {
   place("grid").replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
   const save = make("button", { type: "button", textContent: "Save the marks" });
   save.addEventListener("click", () => download("marks.json", { marks: marks.all }));
+  /** @param {string} kind */
   const count = (kind) => Object.values(marks.all).filter((one) => one === kind).length;
   const counted = `${count("mark")} marked, ${count("reject")} rejected, ${count("rerun")} to run again (guidance-geometry sweep --rerun marks.json). `;
   const words = Object.keys(marks.all).length ? [counted, save] : [study.runs ? OPEN : OPEN_BARE];
@@ -133,27 +154,29 @@ function drawGrid(page) {
   if (page.metrics) drawRuns(page);
 }
 
+/** @param {any} page */
 function drawCurves(page) {
   const { place, state, study, varied, names } = page;
   if (state.split === state.axis) state.split = "";
-  const splits = varied.filter((axis) => !axis.draw && axis.name !== state.axis && axis.values.length <= SERIES).map((axis) => [axis.name, axis.name]);
+  const splits = varied.filter((/** @type {Axis} */ axis) => !axis.draw && axis.name !== state.axis && axis.values.length <= SERIES).map((/** @type {Axis} */ axis) => [axis.name, axis.name]);
   const redraw = () => drawCurves(page);
   const turn = () => {
     state.split = study.first.split;
     redraw();
   };
-  place("curve-controls").replaceChildren(choose(page, "along", names.map((name) => [name, name]), "axis", turn),
+  place("curve-controls").replaceChildren(choose(page, "along", names.map((/** @type {string} */ name) => [name, name]), "axis", turn),
     choose(page, "a curve for each", [["", "\u2013"], ...splits], "split", redraw));
-  const shown = study.curves.filter((one) => one.axis === state.axis && (one.split ?? "") === state.split);
-  place("curves").replaceChildren(...shown.map((curve) => figureOf(curve, study.measures[curve.measure])));
+  const shown = study.curves.filter((/** @type {any} */ one) => one.axis === state.axis && (one.split ?? "") === state.split);
+  place("curves").replaceChildren(...shown.map((/** @type {any} */ curve) => figureOf(curve, study.measures[curve.measure])));
 }
 
+/** @param {any} curve @param {any} measure */
 function figureOf(curve, measure) {
   const figure = make("figure", { innerHTML: plot(curve, measure.unit) });
   if (!figure.firstChild) return "";
   figure.prepend(make("figcaption", { textContent: measure.title }));
   if (!curve.split) return figure;
-  figure.append(make("div", { className: "key" }, ...curve.series.map((one, k) => {
+  figure.append(make("div", { className: "key" }, ...curve.series.map((/** @type {any} */ one, /** @type {number} */ k) => {
     const word = make("span", { textContent: `\u25cf ${curve.split} ${one.name}` });
     word.style.color = `var(--s${k % SERIES})`;
     return word;
@@ -161,20 +184,20 @@ function figureOf(curve, measure) {
   return figure;
 }
 
-/** All picked runs over each other, or those of the grid. */
+/** All picked runs over each other, or those of the grid.  @param {any} page */
 function drawRuns(page) {
   const { place, state, study, varied, picked, runs, metrics } = page;
   const redraw = () => drawRuns(page);
   const rows = drawnRuns(study, page.shown, picked);
-  const axis = varied.find((one) => one.name === state.colour);
+  const axis = varied.find((/** @type {any} */ one) => one.name === state.colour);
   place("runs").hidden = !metrics?.length;
   place("run-controls").replaceChildren(choose(page, "metric", metrics ?? [], "metric", redraw), choose(page, "along", WAYS, "along", redraw),
-    ...(varied.length ? [choose(page, "a colour for each", varied.map(({ name }) => [name, name]), "colour", redraw)] : []));
+    ...(varied.length ? [choose(page, "a colour for each", varied.map((/** @type {any} */ { name }) => [name, name]), "colour", redraw)] : []));
   const drawing = { name: state.metric, along: state.along, axis, words: page.title, w: Math.max(LEAST_WIDTH, place("run-plot").clientWidth) };
   place("run-plot").innerHTML = plotRuns(runs, rows, drawing); // every word in it is escaped
-  place("run-plot").onclick = (event) => {
+  place("run-plot").onclick = (/** @type {any} */ event) => {
     const line = event.target.closest("[data-id]");
-    if (line) page.dialog.open(study.rows.find((row) => row.id === line.dataset.id));
+    if (line) page.dialog.open(study.rows.find((/** @type {any} */ row) => row.id === line.dataset.id));
   };
   const lines = [...place("run-plot").querySelectorAll(".line")].map((line) => line.dataset.id);
   const seen = rows.filter((row) => lines.includes(row.id));
@@ -194,21 +217,24 @@ function drawRuns(page) {
   place("run-words").replaceChildren(...(picked.size ? [`${said} `, clear] : [`${said} Tick cells there to see only those; click a line to open its cell.`]));
 }
 
+/** @param {{place: any, study: Study}} given */
 function drawTable({ place, study }) {
   const heads = [...study.axes.map((axis) => axis.name), ...Object.values(study.measures).map((one) => one.title)];
   const lines = study.rows.map((row) => [...study.axes.map((axis) => row.place[axis.name]),
     ...Object.entries(study.measures).map(([name, one]) => valueWords(row.measures[name], one.unit))]);
+  /** @param {string} tag @param {any[]} words */
   const line = (tag, words) => make("tr", {}, ...words.map((word) => make(tag, { textContent: word })));
   place("rows").replaceChildren(make("table", {}, make("thead", {}, line("th", heads)), make("tbody", {}, ...lines.map((one) => line("td", one)))));
 }
 
-/** What the reader has marked, kept by this browser. */
+/** What the reader has marked, kept by this browser.  @param {Study} study */
 function marksOf(study) {
   const key = `gg-study-${study.rows.map((row) => row.id).join("").slice(0, 64)}`;
   const all = JSON.parse(recall(key) ?? "{}");
   return {
     all,
-    of: (id) => all[id],
+    of: (/** @type {string} */ id) => all[id],
+    /** @param {string} id @param {string} kind */
     turn(id, kind) {
       if (all[id] === kind) delete all[id];
       else all[id] = kind;
@@ -217,11 +243,12 @@ function marksOf(study) {
   };
 }
 
-/** What this browser remembers, if it does at all: a page from a file may be refused. */
+/** What this browser remembers, if it does at all: a page from a file may be refused.  @param {string} key */
 function recall(key) {
   try { return localStorage.getItem(key); } catch { return null; }
 }
 
+/** @param {string} key @param {string} text */
 function remember(key, text) {
   try { localStorage.setItem(key, text); } catch { /* the marks last as long as the page */ }
 }

@@ -5,9 +5,10 @@ import { paintable } from "./commands.mjs";
 import { LIGHT } from "./theme.mjs";
 import { runSize } from "./words.mjs";
 
+/** @type {Record<string, string>} */
 const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
-/** An SVG document. font: family of all text. title: shown as a tooltip and read aloud. */
+/** An SVG document. font: family of all text. title: shown as a tooltip and read aloud.  @param {Command[]} commands */
 export function toSVG(commands, { title = "", font = LIGHT.font } = {}) {
   const [{ w, h, label }] = commands;
   const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${fixed(w)}" height="${fixed(h)}" `;
@@ -16,6 +17,7 @@ export function toSVG(commands, { title = "", font = LIGHT.font } = {}) {
   return head + view + words + paintable(commands).map((command) => ELEMENTS[command.op](command)).join("") + "</svg>";
 }
 
+/** @type {Record<string, (command: any) => string>} */
 const ELEMENTS = {
   sheet({ w, h, fill }) {
     return fill && fill !== "none" ? `<rect width="${fixed(w)}" height="${fixed(h)}" fill="${escapeText(fill)}"/>` : "";
@@ -45,6 +47,7 @@ const ELEMENTS = {
   },
 };
 
+/** @param {TextRun[]} runs @param {number} size */
 function spans(runs, size) {
   let low = 0;
   return runs
@@ -58,24 +61,29 @@ function spans(runs, size) {
     .join("");
 }
 
+/** @param {number} value */
 const fixed = (value) => String(Number(value.toFixed(3)) + 0);
 
+/** @param {number[][]} points */
 const places = (points) => points.map(([x, y]) => `${fixed(x)},${fixed(y)}`).join(" ");
 
+/** @param {any} given */
 const fillOf = ({ fill }) => ` fill="${escapeText(fill ?? "none")}"`;
 
+/** @param {any} given */
 function strokeOf({ stroke, width, dash }) {
   if (!stroke || stroke === "none") return "";
   const dashes = dash ? ` stroke-dasharray="${dash.map(fixed).join(" ")}"` : "";
   return ` stroke="${escapeText(stroke)}" stroke-width="${fixed(width ?? 1)}" stroke-linejoin="round"${dashes}`;
 }
 
+/** @param {any} given */
 function more({ name, alpha }) {
   const id = name ? ` data-name="${escapeText(name)}"` : "";
   return id + (alpha === undefined || alpha === null ? "" : ` opacity="${fixed(alpha)}"`);
 }
 
-/** Text made safe for XML: markup escapeText, control characters and lone surrogates dropped. */
+/** Text made safe for XML: markup escapeText, control characters and lone surrogates dropped.  @param {string} words */
 export function escapeText(words) {
   const clean = String(words).replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Cs}/gu, "");
   return clean.replace(/[&<>"']/g, (letter) => ESCAPES[letter]);

@@ -4,10 +4,12 @@ import { element, put } from "./panel-parts.mjs";
 import { nameOf, slotOf } from "./tab-runs.mjs";
 import { verdictOf } from "./verdict.mjs";
 
-/** All parts, by name: bar, the switch and the chooser in it, and the page without a run. t: `speaker`. */
+/** All parts, by name: bar, the switch and the chooser in it, and the page without a run. t: `speaker`.
+ * @param {Speaker} t
+ */
 export function tabParts(t) {
   const toggle = element("input", { type: "checkbox", role: "switch" });
-  const found = {
+  /** @type {Record<string, any>} */ const found = {
     toggle,
     label: element("label", { class: "gg-switch", title: t("recordTip") }, toggle, t("record")),
     runs: element("select", { class: "gg-runs", "aria-label": t("runs"), title: t("runs") }),
@@ -21,7 +23,9 @@ export function tabParts(t) {
   return found;
 }
 
-/** Offer runs: [{value, words}], one chosen. */
+/** Offer runs: [{value, words}], one chosen.
+ * @param {HTMLSelectElement} select @param {any[]} options @param {any} chosen
+ */
 export function offer(select, options, chosen) {
   const key = JSON.stringify(options);
   if (select.dataset.key !== key) {
@@ -35,16 +39,19 @@ const LEAST = 2; // samplers that are worth a list
 
 /** Every sampler in a row of its own, where there are several: what is said of its run, or why it has none. */
 class Rows {
+  /** @param {Speaker} t */
   constructor(t) {
     this.box = element("div", { class: "gg-rows", role: "group", "aria-label": t("samplers"), hidden: true });
-    this.choose = (_slot) => {};
-    this.box.addEventListener("click", ({ target }) => {
+    this.choose = (/** @type {?string} */ _slot) => {};
+    this.box.addEventListener("click", (/** @type {any} */ { target }) => {
       const row = target.closest("[data-slot]");
       if (row) this.choose(row.dataset.slot);
     });
   }
 
-  /** samplers: as `Tab.samplers`. tab: knows what is said of a run, and which one is shown. */
+  /** samplers: as `Tab.samplers`. tab: knows what is said of a run, and which one is shown.
+   * @param {any[]} samplers @param {GuidanceTab} tab @param {Speaker} t @param {string} locale
+   */
   fill(samplers, tab, t, locale) {
     const shown = tab.choice();
     const rows = samplers.length < LEAST ? [] : samplers.map((one) => rowOf(one, tab, t, locale));
@@ -59,7 +66,10 @@ class Rows {
   }
 }
 
-/** What a row says of a sampler: {slot: of its run, colour, sign, name, words}. */
+/** What a row says of a sampler: {slot: of its run, colour, sign, name, words}.
+ * @param {{id: string, title: any, state: any, run: any}} given @param {GuidanceTab} tab @param {Speaker} t
+ * @param {string} locale
+ */
 function rowOf({ id, title, state, run }, tab, t, locale) {
   if (!run) return { slot: null, colour: null, sign: "", name: `${title} (${id})`, words: t(`state_${state}`) };
   const name = nameOf(run, { stages: null, elements: tab.elements(run), unchanged: tab.unchanged }, t);

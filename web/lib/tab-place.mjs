@@ -8,6 +8,10 @@ import { offer, tabParts } from "./tab-parts.mjs";
 import { idOf, OFFERS, slotOf, stateOf } from "./tab-runs.mjs";
 
 export class Place {
+  /** @type {?string} */ shown = null; // id of the run, or of the series
+  /** @type {?string} */ given = null; // that, and when it ended, of the record that was handed over
+
+  /** @param {GuidanceTab} tab */
   constructor(tab) {
     this.tab = tab;
     this.panel = new TabPanel(tab);
@@ -17,7 +21,7 @@ export class Place {
     this.parts.bar.prepend(this.panel.parts.pageStrip);
     this.parts.bar.append(this.panel.change.box);
     this.parts.bar.after(this.parts.rows.box);
-    this.parts.rows.choose = (slot) => tab.choose(slot);
+    this.parts.rows.choose = (/** @type {?string} */ slot) => tab.choose(slot);
     this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
     this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
     this.parts.begin.addEventListener("click", () => tab.recordAndRun());
@@ -45,7 +49,7 @@ export class Place {
     if (chosen) this.show(chosen);
   }
 
-  /** Bring the panel to a run. */
+  /** Bring the panel to a run.  @param {any} chosen */
   async show(chosen) {
     const { tab, panel } = this;
     const id = idOf(chosen);
@@ -64,19 +68,25 @@ export class Place {
     this.draw();
   }
 
+  /** @param {Message} message */
   step(message) {
     if (this.shown === message.run) this.panel.step(message);
   }
 }
 
-/** When a run ended, or the runs of a series: one that its node samples in pieces ends once more with each of them. */
+/** When a run ended, or the runs of a series: one that its node samples in pieces ends once more with each of them.
+ * @param {any} given
+ */
 const whenOf = ({ when, chain }) => chain?.map(whenOf).join() ?? when;
 
+/** @type {Record<string, number>} */
 const WANTED = { advice: 350, geometry: 396 }; // pixels: there a figure of 300, with the slider below it and the bar above
 const MOST = 0.88; // of what the graph and the panel share
 const SETTLING = 2000; // milliseconds in which an editor on a busy machine may lay out anew what it has just shown
 
-/** Where the editor opens its bottom panel so low that a page cannot be read, raise it: beside it are the graph and a bar. */
+/** Where the editor opens its bottom panel so low that a page cannot be read, raise it: beside it are the graph and a bar.
+ * @param {any} box @param {number} wanted
+ */
 function makeRoom(box, wanted) {
   const panel = box.closest(".bottom-panel");
   const beside = [...(panel?.parentElement?.children ?? [])].filter((one) => one !== panel);
@@ -90,12 +100,12 @@ function makeRoom(box, wanted) {
 
 const NOT_MADE = "the prediction without the prompt was not made"; // how a note begins: host/recording/run_facts.py
 
-/** Why a run broke off, and what the recording has to say of itself. */
+/** Why a run broke off, and what the recording has to say of itself.  @param {any} record */
 export function wordsOf(record) {
   const ended = record?.ended?.endsWith(": interrupted") ? "" : record?.ended;
   const notes = record?.notes ?? [];
-  const looked = notes.some((note) => note.includes("evaluated after the run")); // goes on from that note
-  const others = notes.filter((note) => looked || !note.startsWith(NOT_MADE)); // the panel says that itself
+  const looked = notes.some((/** @type {string} */ note) => note.includes("evaluated after the run")); // goes on from that note
+  const others = notes.filter((/** @type {string} */ note) => looked || !note.startsWith(NOT_MADE)); // the panel says that itself
   return [ended, ...others].filter(Boolean).map((line) => `${line[0].toUpperCase()}${line.slice(1)}.`);
 }
 
@@ -105,6 +115,7 @@ class TabPanel extends Panel {
   /** @type {?string} */ seenIn = null; // a window of this size
   wide = 1100; // it is low
 
+  /** @param {GuidanceTab} tab */
   constructor(tab) {
     super(tab.view, tab.editor, new Map(), tab.tryouts);
     this.tab = tab;
@@ -115,6 +126,7 @@ class TabPanel extends Panel {
     this.watcher?.observe(this.content.querySelector(".gg-bar")); // what it takes the figure has not
   }
 
+  /** @param {string} page */
   choosePage(page) {
     super.choosePage(page);
     this.makeRoom();
@@ -133,7 +145,9 @@ class TabPanel extends Panel {
     makeRoom(this.host, WANTED[this.page]);
   }
 
-  /** Where the editor took the panel away, as for App mode, or its window got another size, it lays it out anew. */
+  /** Where the editor took the panel away, as for App mode, or its window got another size, it lays it out anew.
+   * @param {any[]} entries
+   */
   measureViews(entries) {
     super.measureViews(entries);
     const { clientWidth, clientHeight } = document.documentElement;

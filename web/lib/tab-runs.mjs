@@ -7,26 +7,35 @@ import { nth } from "./words.mjs";
 export const FLAG = "guidance_geometry"; // in `extra` of a workflow: {record, key}
 const MIDDLE = 0.4; // of a series: the run there shows its own step at first
 
-/** What a workflow says about recording. key: tells it from others, for stock templates share their ids. */
+/** What a workflow says about recording. key: tells it from others, for stock templates share their ids.
+ * @param {any} root
+ */
 export const flagOf = (root) => root?.extra?.[FLAG] ?? {};
 
-/** Whether a graph is one of two open workflows that nothing tells apart: a copy of the older editor keeps the id, too. */
+/** Whether a graph is one of two open workflows that nothing tells apart: a copy of the older editor keeps the id, too.
+ * @param {any} root @param {any} active @param {any[]} open
+ */
 export function hasTwin(root, active, open) {
+  /** @param {any} one */
   const same = (one) => one?.activeState?.id === root.id && flagOf(one.activeState).key === flagOf(root).key;
   return Boolean(flagOf(root).key) && same(active) && open.some((one) => one !== active && same(one));
 }
 
-/** Say it: the rest of `extra` stays. */
+/** Say it: the rest of `extra` stays.  @param {any} root @param {object} flag */
 export function setFlag(root, flag) {
   root.extra = { ...root.extra, [FLAG]: { ...flagOf(root), ...flag } };
 }
 
-/** Whether a run, or a message about one, is of this workflow and its node is still there. */
+/** Whether a run, or a message about one, is of this workflow and its node is still there.
+ * @param {any} root @param {any} given
+ */
 export function isOf(root, { workflow_id: id, key, node }) {
   return id === root?.id && (key ?? null) === (flagOf(root).key ?? null) && Boolean(nodeAt(root, node));
 }
 
-/** Of every node the runs of the last job in which it sampled, in their order. */
+/** Of every node the runs of the last job in which it sampled, in their order.
+ * @param {ListedRun[]} runs @param {any} root
+ */
 export function latest(runs, root) {
   const own = runs.filter((run) => isOf(root, run));
   const job = new Map(own.map((run) => [run.node, run.prompt_id]));
@@ -36,6 +45,7 @@ export function latest(runs, root) {
 /** The server's list of runs with those that ended while it was asked and that it does not know yet; each run once.
  *
  * before, now: what was known when it was asked, and is.
+ * @param {ListedRun[]} before @param {ListedRun[]} now @param {ListedRun[]} listed
  */
 export function mergeRuns(before, now, listed) {
   const known = new Set(before.map(({ run }) => run));
@@ -43,33 +53,44 @@ export function mergeRuns(before, now, listed) {
   return [...new Map([...listed, ...since].map((one) => [one.run, one])).values()];
 }
 
-/** What samples again in the next job; of a series its first: it grows while its job runs. */
+/** What samples again in the next job; of a series its first: it grows while its job runs.
+ * @param {any} run
+ * @returns {string}
+ */
 export const slotOf = ({ node, list_index: element, index, chain }) => (chain ? `${slotOf(chain[0])}+` : `${node}/${element}/${index}`);
 
-/** Id of a run, or of a series of them: as in their record. */
+/** Id of a run, or of a series of them: as in their record.
+ * @param {any} run
+ * @returns {string}
+ */
 export const idOf = ({ run, chain }) => chain?.map(idOf).join("+") ?? run;
 
 /** Runs in series, two or more each: every one begins with what the one before it made.
  *
  * prompt: in API form. root: its graph, which knows the types of its wires.
+ * @param {ListedRun[]} runs @param {Prompt} prompt @param {any} root
  */
 export function series(runs, prompt, root) {
-  const chains = [];
+  /** @type {ListedRun[][]} */ const chains = [];
   for (const run of runs.filter(({ list_index: element }) => !element)) {
-    const before = chains.find((chain) => follows({ prompt, root }, run, chain.at(-1)));
+    const before = chains.find((chain) => follows({ prompt, root }, run, chain[chain.length - 1]));
     if (before) before.push(run);
     else chains.push([run]);
   }
   return chains.filter((chain) => chain.length > 1);
 }
 
-/** A sampler begins with its latent; with an image only where it takes no latent: another one is a reference. */
+/** A sampler begins with its latent; with an image only where it takes no latent: another one is a reference.
+ * @param {any} graph @param {ListedRun} run @param {ListedRun} last
+ */
 function follows(graph, run, last) {
+  /** @param {string} type */
   const from = (type) => wires(graph, run.node, type);
   const began = from("LATENT").length ? from("LATENT") : from("IMAGE");
   return run.node === last.node || began.some((node) => reaches(graph, node, last.node, new Set()));
 }
 
+/** @returns {boolean}  @param {any} graph @param {any} node @param {string} source @param {Set<string>} seen */
 function reaches(graph, node, source, seen) {
   if (node === source) return true;
   if (seen.has(node)) return false;
@@ -77,18 +98,22 @@ function reaches(graph, node, source, seen) {
   return ["LATENT", "IMAGE"].flatMap((type) => wires(graph, node, type)).some((from) => reaches(graph, from, source, seen));
 }
 
-/** Nodes that hand something of a type to a node. */
+/** Nodes that hand something of a type to a node.  @param {any} given @param {any} node @param {string} type */
 const wires = ({ prompt, root }, node, type) =>
   Object.entries(prompt[node]?.inputs ?? {}).filter(([, value]) => Array.isArray(value) && value.length === 2)
     .filter(([name, wire]) => typeOf(root, node, name, wire) === type).map(([, [from]]) => from);
 
-/** What a wire carries: as its source says, or where that takes anything, as its target does. */
+/** What a wire carries: as its source says, or where that takes anything, as its target does.
+ * @param {any} root @param {any} node @param {string} name @param {[string, number]} given
+ */
 export function typeOf(root, node, name, [from, slot]) {
   const made = nodeAt(root, from)?.outputs?.[slot]?.type;
-  return made && made !== "*" ? made : nodeAt(root, node)?.inputs?.find((input) => input.name === name)?.type;
+  return made && made !== "*" ? made : nodeAt(root, node)?.inputs?.find((/** @type {Slot} */ input) => input.name === name)?.type;
 }
 
-/** What the chooser calls a run. about: {stages: [place, of how many] | null, elements, unchanged: Set of nodes}. */
+/** What the chooser calls a run. about: {stages: [place, of how many] | null, elements, unchanged: Set of nodes}.
+ * @param {ListedRun} run @param {any} given @param {Speaker} t
+ */
 export function nameOf(run, { stages, elements, unchanged }, t) {
   if (run.chain) return t("allStages", { title: run.chain.map(({ title }) => title).join(" + ") });
   const element = elements > 1 && t("element", { i: run.list_index + 1, n: elements });
@@ -96,6 +121,7 @@ export function nameOf(run, { stages, elements, unchanged }, t) {
   return [`${run.title} (${run.node})`, stage, element, whenOf(run, unchanged, t)].filter(Boolean).join(" \u00b7 ");
 }
 
+/** @param {ListedRun} run @param {Set<string>} unchanged @param {Speaker} t */
 function whenOf(run, unchanged, t) {
   if (run.live) return run.live.fault ? t("stoppedAt", { i: nth(run.live.steps.at(-1)?.i ?? 0) }) : t("recording");
   const time = clock(run.when);
@@ -103,10 +129,10 @@ function whenOf(run, unchanged, t) {
   return [stopped, unchanged.has(run.node) ? t("unchanged", { time }) : time].filter(Boolean).join(" \u00b7 ");
 }
 
-/** The step, counted from 1, whose call had begun when a run stopped; NaN where nobody says. */
+/** The step, counted from 1, whose call had begun when a run stopped; NaN where nobody says.  @param {any} given */
 export const stoppedAt = ({ stopped_at: i, ended }) => i ?? Number(/^stopped at step (\d+)/.exec(ended)?.[1]);
 
-/** Hours and minutes of a time in seconds since 1970, here. */
+/** Hours and minutes of a time in seconds since 1970, here.  @param {any} seconds */
 export const clock = (seconds) => {
   const when = new Date(1000 * seconds);
   return [when.getHours(), when.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
@@ -146,11 +172,14 @@ export function stateOf({ away, on, runs, live, lost, queued = null, hindrance, 
   return hindrance ?? (unreached.length ? null : { key: "tabWaiting", offer: BEGIN });
 }
 
-/** Records of a series as one run: steps one after the other, part by part.  stages: where the next sampler begins */
+/** Records of a series as one run: steps one after the other, part by part.  stages: where the next sampler begins
+ * @param {any[]} records
+ */
 export function joinRecords(records) {
   const sizes = records.map((record) => Math.max(...[record, ...Object.values(record.parts ?? {})].map(planned)));
   const mains = records.map((record) => namedPart(record, records[0].part));
   const names = [...new Set(records.flatMap(partsOf))].filter((name) => !mains.some(({ part }) => part === name));
+  /** @param {string} name */
   const everywhere = (name) => records.every((record) => partsOf(record).includes(name));
   const [shared, lacking] = [true, false].map((all) => names.filter((name) => everywhere(name) === all));
   const parts = shared.map((name) => [name, inOne(records.map((record) => namedPart(record, name)), sizes)]);
@@ -159,58 +188,66 @@ export function joinRecords(records) {
   return { ...whole, notes, ...(parts.length && { parts: Object.fromEntries(parts) }) };
 }
 
+/** @param {any} record @param {string} name */
 const namedPart = (record, name) => (record.part === name ? record : partOf(record, name));
 
-/** Records as one.  sizes: how many steps each takes */
+/** Records as one.  sizes: how many steps each takes  @param {any[]} records @param {number[]} sizes */
 function inOne(records, sizes) {
-  const firsts = sizes.map((_, k) => sizes.slice(0, k).reduce((sum, size) => sum + size, 0));
-  const n = firsts.at(-1) + sizes.at(-1);
-  const steps = records.flatMap((record, k) => record.steps.map((step) => ({ ...step, i: step.i + firsts[k], n })));
+  const firsts = sizes.map((/** @type {any} */ _, k) => sizes.slice(0, k).reduce((sum, size) => sum + size, 0));
+  const n = firsts[firsts.length - 1] + sizes[sizes.length - 1];
+  const steps = records.flatMap((record, k) => record.steps.map((/** @type {any} */ step) => ({ ...step, i: step.i + firsts[k], n })));
   const { directions, sigmas, parts, report, choices, ...first } = records[0]; // of the first alone
   const notes = records.flatMap((record) => record.notes ?? []);
   const run = records.map((record) => record.run).join("+");
-  const more = { ...endOf(records.at(-1), firsts.at(-1)), ...lookedAt(records, firsts), pictures: together(records, firsts), choices: chosenIn(records, firsts, n) };
+  const more = { ...endOf(records.at(-1), firsts[firsts.length - 1]), ...lookedAt(records, firsts), pictures: together(records, firsts), choices: chosenIn(records, firsts, n) };
   return { ...first, ...more, run, n, steps, stages: firsts.slice(1), notes };
 }
 
-/** What was chosen for the samples of a series, from its runs: no window, which holds the push of one. */
+/** What was chosen for the samples of a series, from its runs: no window, which holds the push of one.
+ * @param {any[]} records @param {number[]} firsts @param {number} n
+ */
 function chosenIn(records, firsts, n) {
   const all = records.map(({ choices }) => choices);
   if (!all.every((one) => one?.samples && one.samples.join() === all[0].samples.join())) return undefined;
-  const each = (name, find) => all[0].samples.map((_, b) => find(all.map((one) => one[name][b]).map((value) => value ?? NaN)));
-  const [low, high] = [(values) => Math.min(...values), (values) => Math.max(...values)];
+  /** @param {string} name @param {any} find */
+  const each = (name, find) => all[0].samples.map((/** @type {any} */ _, /** @type {number} */ b) => find(all.map((one) => one[name][b]).map((value) => value ?? NaN)));
+  const [low, high] = [(/** @type {number[]} */ values) => Math.min(...values), (/** @type {number[]} */ values) => Math.max(...values)];
   const middle = firsts.findLastIndex((first) => first <= MIDDLE * n);
   const weights = all.map(({ weight }) => weight);
+  /** @param {number} b */
   const mean = (b) => weights.reduce((sum, weight, k) => sum + weight[b] * (all[k].across[b] ?? 0), 0) / weights.reduce((sum, weight) => sum + weight[b], 0);
   return {
-    samples: all[0].samples, step: all[middle].step.map((step) => step + firsts[middle]), across: all[0].samples.map((_, b) => mean(b)),
-    least: each("least", low), most: each("most", high), low: each("low", low), high: each("high", high), alone: each("alone", (values) => values.some(Boolean)),
+    samples: all[0].samples, step: all[middle].step.map((/** @type {any} */ step) => step + firsts[middle]), across: all[0].samples.map((/** @type {any} */ _, /** @type {number} */ b) => mean(b)),
+    least: each("least", low), most: each("most", high), low: each("low", low), high: each("high", high), alone: each("alone", (/** @type {number[]} */ values) => values.some(Boolean)),
   };
 }
 
-/** How a series ended, in its own numbers of steps. */
+/** How a series ended, in its own numbers of steps.  @param {any} given @param {number} first */
 function endOf({ fault, ended, stopped }, first) {
   if (!stopped) return { fault, ended };
   const moved = { i: stopped.i + first, n: stopped.n + first };
   return { fault, stopped: moved, ended: ended.replace(/^stopped at step \d+/, `stopped at step ${moved.i}`) };
 }
 
-/** What was evaluated after the runs of a series at cfg 1, as their headers say. */
+/** What was evaluated after the runs of a series at cfg 1, as their headers say.
+ * @param {any[]} records @param {number[]} firsts
+ */
 function lookedAt(records, firsts) {
-  const all = records.flatMap(({ afterwards: at }, k) => (at ? { ...at, steps: at.steps.map((i) => i + firsts[k]) } : []));
+  const all = records.flatMap(({ afterwards: at }, k) => (at ? { ...at, steps: at.steps.map((/** @type {number} */ i) => i + firsts[k]) } : []));
   if (!all.length) return {};
   const [against, why] = ["against", "why"].map((name) => [...new Set(all.map((one) => one[name]).filter(Boolean))].join(", "));
   const [evaluations, drift] = [all.reduce((sum, one) => sum + one.evaluations, 0), Math.max(...all.map((one) => one.drift ?? 0))];
   return { afterwards: { steps: all.flatMap(({ steps }) => steps), evaluations, against, drift, ...(why && { why }) } };
 }
 
+/** @param {any} given */
 const planned = ({ n, steps }) => Math.max(n ?? 0, (steps.at(-1)?.i ?? -1) + 1);
 
-/** Pictures of a series; each sheet keeps the scale of its own run. */
+/** Pictures of a series; each sheet keeps the scale of its own run.  @param {any[]} records @param {number[]} firsts */
 function together(records, firsts) {
   const kinds = records.map(({ pictures: p }) => JSON.stringify([p?.kinds, p?.samples, p?.size]));
   if (!records[0].pictures?.steps || kinds.some((kind) => kind !== kinds[0])) return { note: records[0].pictures?.note };
   const steps = records.flatMap(({ pictures: { gain, clipped, scale, steps: sheets } }, k) =>
-    sheets.map((sheet) => ({ ...sheet, i: sheet.i + firsts[k], scales: { gain, clipped, scale } })));
+    sheets.map((/** @type {any} */ sheet) => ({ ...sheet, i: sheet.i + firsts[k], scales: { gain, clipped, scale } })));
   return { ...records[0].pictures, steps };
 }

@@ -24,9 +24,9 @@ export class Tab {
   lost = false;
   away = false;
   /** @type {?{key: string, node?: string}} */ idle = null;
-  runs = [];
-  unreached = [];
-  chains = [];
+  /** @type {any[]} */ runs = [];
+  /** @type {any[]} */ unreached = [];
+  /** @type {any[][]} */ chains = [];
   /** @type {?{job: string, nodes: Set<string>}} */ cached = null;
   answered = 0;
   coming = new Map();
@@ -35,7 +35,7 @@ export class Tab {
   unchanged = new Set();
   /** @type {?{job: string, ahead: number}} */ queued = null; // a recorded job of this workflow runs or waits
 
-  /** editor: what the tab may ask it (see inspector.js). */
+  /** editor: what the tab may ask it (see inspector.js).  @param {Editor} editor */
   constructor(editor) {
     this.editor = editor;
     this.tryouts = new Tryouts(editor, this);
@@ -47,6 +47,7 @@ export class Tab {
     this.tryouts.forget();
   }
 
+  /** @param {any} box */
   mount(box) {
     if (this.places.get(box)?.panel.host.parentElement === box) return; // 1.58 asks for it at every change around the box
     this.unmount(box);
@@ -58,6 +59,7 @@ export class Tab {
     this.refresh();
   }
 
+  /** @param {any} box */
   unmount(box) {
     this.places.get(box)?.panel.dispose();
     this.places.delete(box);
@@ -72,19 +74,20 @@ export class Tab {
     return this.editor.root();
   }
 
+  /** @param {boolean} on */
   flag(on) {
     setFlag(this.root, { record: on, key: flagOf(this.root).key ?? freshKey() });
     this.idle = null;
   }
 
-  /** Record this workflow, or not; one step of undo. */
+  /** Record this workflow, or not; one step of undo.  @param {boolean} on */
   record(on) {
     this.flag(on);
     this.editor.changed();
     this.refresh();
   }
 
-  /** A copy of an open workflow gets a key of its own. */
+  /** A copy of an open workflow gets a key of its own.  @param {any} given */
   partFromTwin({ activeWorkflow, openWorkflows }) {
     if (!hasTwin(this.root, activeWorkflow, openWorkflows)) return;
     setFlag(this.root, { key: freshKey() });
@@ -167,21 +170,27 @@ export class Tab {
     return known.find((run) => slotOf(run) === this.pick) ?? entries.findLast(({ live }) => live) ?? this.worstFirst(entries)[0] ?? null;
   }
 
-  /** The worst of the last job first, what it took from the cache too; of those that are alike the last one first. */
+  /** The worst of the last job first, what it took from the cache too; of those that are alike the last one first.
+   * @param {any[]} runs
+   */
   worstFirst(runs) {
     const newest = this.entries().at(-1)?.prompt_id;
     const known = this.cached && this.cached.job === newest ? this.cached.nodes : this.unchanged;
+    /** @param {any} given */
     const isNow = ({ node, prompt_id: job }) => known.has(node) || (this.idle !== CACHED && job === newest);
+    /** @param {any} one */
     const badness = (one) => (isNow(one) ? BADNESS.indexOf(this.reports.get(one.run)?.colour) : -BADNESS.length);
     return [...runs].reverse().sort((one, other) => badness(other) - badness(one));
   }
 
-  /** Series of which every run has ended. */
+  /** Series of which every run has ended.  @param {any[]} entries */
   whole(entries) {
+    /** @param {any[]} chain */
     const now = (chain) => chain.map((run) => entries.find((one) => slotOf(one) === slotOf(run)));
     return this.chains.map(now).filter((chain) => chain.every((run) => run && !run.live)).map((chain) => ({ chain }));
   }
 
+  /** @param {?string} slot */
   choose(slot) {
     this.pick = null;
     const usual = this.choice();
@@ -189,7 +198,7 @@ export class Tab {
     this.draw();
   }
 
-  /** Numbers of a run that is being recorded. */
+  /** Numbers of a run that is being recorded.  @param {any} message */
   step(message) {
     if (!message.kept || !isOf(this.root, message) || this.runs.some((run) => run.run === message.run)) return;
     const { run, prompt_id: job, node, workflow_id: workflow, key } = message;
@@ -203,7 +212,9 @@ export class Tab {
     for (const place of this.places.values()) place.step(message);
   }
 
-  /** The report on a run that has just ended comes before its record: a summary, as `endRun` takes it, with "report". */
+  /** The report on a run that has just ended comes before its record: a summary, as `endRun` takes it, with "report".
+   * @param {any} summary
+   */
   takeVerdict(summary) {
     const { run, report, steps, ...where } = summary;
     if (!isOf(this.root, summary)) return;
@@ -214,7 +225,7 @@ export class Tab {
     for (const place of this.places.values()) if (place.shown === run) place.panel.takeReport(report);
   }
 
-  /** A run has ended: {run, node, ...} as the server lists it. */
+  /** A run has ended: {run, node, ...} as the server lists it.  @param {any} summary */
   async endRun(summary) {
     this.coming.delete(summary.run);
     if (!isOf(this.root, summary)) return;
@@ -228,12 +239,14 @@ export class Tab {
     await Promise.all([this.order(), this.askReports()]);
   }
 
-  /** The host took these nodes of a job from its cache. */
+  /** The host took these nodes of a job from its cache.  @param {any} given */
   tookFromCache({ prompt_id: job, nodes }) {
     this.cached = { job, nodes: new Set(nodes) };
   }
 
-  /** A job has ended.  jobOf(job) asks the server which that was. how: {key, node} of why it broke off */
+  /** A job has ended.  jobOf(job) asks the server which that was. how: {key, node} of why it broke off
+   * @param {any} job @param {any} jobOf @param {any} [how]
+   */
   async endJob(job, jobOf, how = null) {
     const { cached, key } = this;
     const nodes = cached && cached.job === job ? cached.nodes : new Set();
@@ -253,18 +266,24 @@ export class Tab {
     this.draw();
   }
 
-  /** Whether what came from the cache sampled once.  samplers: ids in the job, as the server names them, pipes too */
+  /** Whether what came from the cache sampled once.  samplers: ids in the job, as the server names them, pipes too
+   * @param {Set<string>} nodes
+   */
   tookSampler(nodes, samplers = samplersOf(this.root).map(({ id }) => id)) {
     return samplers.some((id) => nodes.has(id));
   }
 
-  /** A job has stopped: what was to come does not.  how: as of `endJob` */
+  /** A job has stopped: what was to come does not.  how: as of `endJob`
+   * @param {any} job @param {any} jobOf @param {any} how
+   */
   endEarly(job, jobOf, how) {
     for (const [run, one] of this.coming) if (!job || one.prompt_id === job) this.coming.delete(run);
     return this.endJob(job, jobOf, how);
   }
 
-  /** ComfyUI answers, or does not: the editor's own connection says so.  jobs: that run or wait, none where nobody answers */
+  /** ComfyUI answers, or does not: the editor's own connection says so.  jobs: that run or wait, none where nobody answers
+   * @param {boolean} there @param {any} jobs
+   */
   async hear(there, jobs) {
     this.away ||= !there;
     for (const [run, { prompt_id: job, live }] of this.coming) {
@@ -286,14 +305,16 @@ export class Tab {
   /** Sample once more what ComfyUI has in its cache. */
   async runAfresh() {
     const { key } = flagOf(this.root);
-    await this.editor.freshen(new URLSearchParams({ workflow_id: this.root.id, ...(key && { key }) }));
+    await this.editor.freshen(new URLSearchParams({ workflow_id: this.root?.id ?? "", ...(key && { key }) }));
     await this.editor.queueGraph();
   }
 
-  /** What a finished run, or a series of them, recorded.  judged: the report on it is shown, too; of a series only the last one's is */
+  /** What a finished run, or a series of them, recorded.  judged: the report on it is shown, too; of a series only the last one's is
+   * @param {any} given
+   */
   async recordOf({ run, chain, when, stopped_at: at }, judged = true) {
     if (chain) {
-      const records = await Promise.all(chain.map((one) => this.recordOf(one, one === chain.at(-1))));
+      const records = await Promise.all(chain.map((/** @type {any} */ one) => this.recordOf(one, one === chain.at(-1))));
       return records.every(Boolean) ? joinRecords(records) : null;
     }
     const { records } = this; // of this workflow
@@ -324,13 +345,13 @@ export class Tab {
     return record ? { run, record } : null;
   }
 
-  /** Where a knob of a run is set. */
+  /** Where a knob of a run is set.  @param {any} knob @param {any} run */
   sourceOf(knob, run) {
     const source = knobSource(this.root, run.node, knob);
     return followed(this.root, source, source?.held && this.editor.advice?.promptOf(run.prompt_id), knob.value);
   }
 
-  /** The report on a run is another one by now. */
+  /** The report on a run is another one by now.  @param {any} run @param {any} report */
   renew(run, report) {
     Object.assign(this.records.get(run) ?? {}, { report });
     this.reports = new Map([[run, report]]); // what changed may be of the others, too
@@ -344,18 +365,20 @@ export class Tab {
     this.draw();
   }
 
-  /** How many items of one list a sampler worked on. */
+  /** How many items of one list a sampler worked on.  @param {any} run */
   elements(run) {
     return this.entries().filter(({ node, index }) => node === run.node && index === run.index).length;
   }
 
-  /** A name and a slot for every run that can be chosen. */
+  /** A name and a slot for every run that can be chosen.  @param {Speaker} t */
   options(t) {
     const entries = this.entries();
+    /** @param {any} run */
     const stages = (run) => {
       const chain = this.chains.find((one) => one.some((other) => slotOf(other) === slotOf(run)));
       return chain ? [chain.findIndex((other) => slotOf(other) === slotOf(run)) + 1, chain.length] : null;
     };
+    /** @param {any} run */
     const named = (run) => nameOf(run, { stages: stages(run), elements: this.elements(run), unchanged: this.unchanged }, t);
     return [...entries, ...this.whole(entries)].map((run) => ({ value: slotOf(run), words: named(run) }));
   }
@@ -382,7 +405,7 @@ export class Tab {
   }
 }
 
-/** What the panel says of a run that broke off; n: the steps it should have had. */
+/** What the panel says of a run that broke off; n: the steps it should have had.  @param {any} record */
 function faultOf(record) {
   if (!record.ended) return {};
   const i = stoppedAt(record);

@@ -26,10 +26,10 @@ export const DARK = {
   font: "DejaVu Sans, Arial, sans-serif",
 };
 
-/** A theme with every colour present; what is missing comes from the light one. */
+/** A theme with every colour present; what is missing comes from the light one.  @param {any} theme */
 export const completeTheme = (theme) => ({ ...LIGHT, ...theme });
 
-/** How a role is drawn. marker null: the role is an arrow only. */
+/** How a role is drawn. marker null: the role is an arrow only.  @type {Record<string, {marker: any, size: number, width: number, dash: any}>} */
 export const PENS = {
   x: { marker: "disc", size: 9, width: 2, dash: null },
   u: { marker: "circle", size: 8, width: 1.6, dash: null },
@@ -44,14 +44,14 @@ export const PENS = {
   reach: { marker: null, size: 0, width: 1, dash: [1, 3] },
 };
 
-/** Colour of a point or vector by its role. */
+/** Colour of a point or vector by its role.  @param {any} theme @param {string} role */
 export function colourOf(theme, role) {
   const { u, c, delta, noise, muted } = theme;
-  const named = { u, c, G: delta, delta, scaled: delta, noise, reach: muted };
+  /** @type {Record<string, string>} */ const named = { u, c, G: delta, delta, scaled: delta, noise, reach: muted };
   return named[role] ?? theme.ink;
 }
 
-/** Brightness of a CSS colour "rgb(r, g, b)", 0 to 1. */
+/** Brightness of a CSS colour "rgb(r, g, b)", 0 to 1.  @param {string} colour */
 export function brightness(colour) {
   const [r, g, b] = (colour.match(/[\d.]+/g) ?? [255, 255, 255]).map(Number);
   return (0.299 * r + 0.587 * g + 0.114 * b) / 255;

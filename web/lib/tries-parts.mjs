@@ -15,11 +15,12 @@ const LONG = 8; // letters of a name that stands on a narrow picture
 const MOST_SHOWN = 4; // pictures of a card
 
 export class TriesView {
-  /** panel: speaks, and has the place for them. */
+  /** panel: speaks, and has the place for them.  @param {InspectorPanel} panel */
   constructor(panel) {
     this.panel = panel;
     this.t = panel.t;
     const { t } = this;
+    /** @param {string} name @param {() => void} act */
     const button = (name, act) => {
       const made = element("button", { type: "button", class: `gg-${name}`, title: t(`${name}Tip`) }, t(name));
       made.addEventListener("click", act);
@@ -46,7 +47,7 @@ export class TriesView {
     const row = element("div", { class: "gg-row" }, this.which, this.words, this.takeAgain, this.take, this.ask, this.halt, this.again, this.mine, this.files, this.forget, this.save, this.close);
     this.curve = element("div", { class: "gg-curve", hidden: true });
     this.box = element("div", { class: "gg-tries", hidden: true }, row, this.curve, this.cards);
-    this.drawn = [];
+    /** @type {{card: Card, box: any, name: any, shots: any}[]} */ this.drawn = [];
     panel.parts.apply.after(this.measure, this.half, this.find);
     panel.parts.advice.append(this.box);
   }
@@ -56,7 +57,9 @@ export class TriesView {
     return this.panel.tryouts;
   }
 
-  /** The buttons stand beside the figures, too, and what they open on the first page. */
+  /** The buttons stand beside the figures, too, and what they open on the first page.
+   * @param {any} kind @param {() => void} act
+   */
   open(kind, act) {
     const { panel, tryouts } = this;
     const seen = panel.page === "advice";
@@ -79,7 +82,7 @@ export class TriesView {
     put(this.find, { hidden: !ready, textContent: range ? this.named("range", range) : t("find"), title: t(range ? "rangeTip" : "findTip") });
     const half = ready ? halfValue(knob) : null;
     put(this.half, { hidden: half === null, textContent: half === null ? "" : t("half", { knob: knob.name, value: number(half) }) });
-    this.needsMore = Boolean(record?.report?.reasons?.some(({ id }) => id === MORE));
+    this.needsMore = Boolean(record?.report?.reasons?.some((/** @type {any} */ { id }) => id === MORE));
     put(this.measure, { hidden: !ready || !canMeasure(record, knob), "data-main": this.addsPictures ? "" : null, textContent: this.addsPictures ? t("addPictures", { n: PICTURES }) : t(tryouts.curve() ? "measuredModel" : "measureModel") });
     const shown = opened && (record || opened !== "measure"); // a workflow whose runs are gone has nothing to measure
     put(this.box, { hidden: !shown });
@@ -88,7 +91,7 @@ export class TriesView {
     this.drawCards(cards, tries?.kind);
     put(this.cards, { hidden: !cards.length && opened === "measure" });
     this.cards.classList.toggle("gg-columns", opened === "measure");
-    this.drawCurve(opened === "measure" ? tryouts.curve() : null, cards.map(({ cfg }) => cfg), knob);
+    this.drawCurve(opened === "measure" ? tryouts.curve() : null, cards.map((/** @type {any} */ { cfg }) => cfg), knob);
     if (opened === "measure") return this.drawMeasure(tries, record, knob);
     for (const one of [this.halt, this.mine]) put(one, { hidden: true });
     const judging = opened === "range";
@@ -104,7 +107,9 @@ export class TriesView {
     put(this.takeAgain, { hidden, textContent: t("applyAgain", { knob: knob.name, value: number(tryouts.wanted()) }) });
   }
 
-  /** The row of buttons and the words while the model is measured, and after. */
+  /** The row of buttons and the words while the model is measured, and after.
+   * @param {any} tries @param {any} record @param {any} knob
+   */
   drawMeasure(tries, record, knob) {
     const { t, tryouts } = this;
     const goes = Boolean(tries?.cards.length && !tries.isDone);
@@ -119,6 +124,7 @@ export class TriesView {
     put(this.words, { textContent: this.measureWords(tries, record, knob) });
   }
 
+  /** @param {any} tries @param {any} record @param {any} knob */
   measureWords(tries, record, knob) {
     const { t, tryouts } = this;
     if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
@@ -135,7 +141,7 @@ export class TriesView {
     return [tries.fault ?? t("measuredNow", progress), liked || (range ? this.named("rangeWords", range) : t("judge"))].join(" ");
   }
 
-  /** Which value liked pictures name, and by what; empty where nothing was liked. */
+  /** Which value liked pictures name, and by what; empty where nothing was liked.  @param {any} knob */
   likedWords(knob) {
     const { t, tryouts } = this;
     const { mine } = tryouts;
@@ -143,11 +149,11 @@ export class TriesView {
     if (mine?.fault) return t(mine.fault);
     const liked = tryouts.liked();
     if (!liked) return "";
-    const [value, low, high] = liked.prompt_strength.map((one) => number(one, 2));
+    const [value, low, high] = liked.prompt_strength.map((/** @type {any} */ one) => number(one, 2));
     const facts = { knob: knob.name, strength: liked.prompt_strength[1] === null ? value : `${value} (${span(low, high, t)})`, value: number(tryouts.wanted()) };
     if (mine) return t(liked.value[0] === null ? "mineUnknown" : "mineNamed", { n: mine.count, ...facts });
     const key = liked.values.length === 1 ? "likedOne" : liked.by === "middle" ? "likedAlike" : "likedNamed";
-    return t(key, { values: liked.values.map((one) => number(one)).join(", "), ...facts });
+    return t(key, { values: liked.values.map((/** @type {any} */ one) => number(one)).join(", "), ...facts });
   }
 
   /** Ask about the files that were chosen, which may be chosen once more. */
@@ -157,18 +163,21 @@ export class TriesView {
     return files.length ? this.tryouts.askAbout(files) : null;
   }
 
+  /** @param {{when: any, pictures: any, values: any}} given */
   measuredOn({ when, pictures, values }) {
     return this.t("measuredOn", { when, pictures, n: values.length });
   }
 
-  /** The curve, where there is one, above the cards of its values. */
+  /** The curve, where there is one, above the cards of its values.
+   * @param {any} curve @param {number[]} tried @param {any} knob
+   */
   drawCurve(curve, tried, knob) {
     put(this.curve, { hidden: !curve });
     put(this.cards, { "data-curve": curve ? "" : null });
     this.box.style.setProperty("--gg-left", `${leftOf(curve?.name ?? knob.name, this.t)}px`);
     this.box.style.setProperty("--gg-right", `${RIGHT}px`);
     if (!curve) return;
-    const columns = curve.values.every((value) => tried.includes(value)) ? tried : curve.values;
+    const columns = curve.values.every((/** @type {number} */ value) => tried.includes(value)) ? tried : curve.values;
     const drawn = JSON.stringify([curve, knob.value, columns, this.curve.clientWidth]);
     if (this.curve.dataset.drawn === drawn) return;
     this.curve.dataset.drawn = drawn;
@@ -183,39 +192,43 @@ export class TriesView {
     const there = this.drawn.filter(({ shots }) => shots.childElementCount);
     const tried = there.map(({ card }) => card.cfg);
     const measured = tryouts.opened === "measure" ? tryouts.curve() : null;
-    const curve = !tried.length || measured?.values.every((one) => tried.includes(one)) ? measured : null; // in whose columns they stand
-    const lines = [...why.filter((line) => line !== errand), ...(curve ? [this.measuredOn(curve)] : [])];
+    const curve = !tried.length || measured?.values.every((/** @type {any} */ one) => tried.includes(one)) ? measured : null; // in whose columns they stand
+    const lines = [...why.filter((/** @type {string} */ line) => line !== errand), ...(curve ? [this.measuredOn(curve)] : [])];
     const values = there.map((one) => ({ name: one.name.textContent, shots: [...one.shots.children] }));
     return { headline, lines, tone: colour, values, columns: tried.length ? tried : (curve?.values ?? []), name, own: value ?? null, curve };
   }
 
-  /** Which number is tried, where there are several. */
+  /** Which number is tried, where there are several.  @param {Knob[]} knobs @param {{key: string}} given */
   offerKnobs(knobs, { key }) {
     offer(this.which, knobs.length > 1 ? knobs.map((one) => ({ value: one.key, words: knobName(one) })) : [], key);
   }
 
+  /** @param {any} tries @param {any} range @param {boolean} judging */
   sentence(tries, range, judging) {
     const { t, tryouts, panel } = this;
     if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
-    const waiting = tries?.cards.filter(({ state }) => state === "waiting").length ?? 0;
+    const waiting = tries?.cards.filter((/** @type {any} */ { state }) => state === "waiting").length ?? 0;
     if (tries && !panel.editor.answers()) return t("triesAway");
     if (tries && (waiting || !tries.cards.length)) return [t("trying", { i: tries.cards.length - waiting, n: tries.cards.length }), tries.ahead ? t("ahead", { n: tries.ahead }) : ""].join(" ");
     if (tries?.missing) return [t("missing", tries.missing), t(`missing_${tries.missing.why}`)].join(" ");
-    if (!judging) return (tries?.said ?? []).map((one) => sentenceIn(panel.editor.locale(), one)).join(" ") || t("noHalf");
+    if (!judging) return (tries?.said ?? []).map((/** @type {any} */ one) => sentenceIn(panel.editor.locale(), one)).join(" ") || t("noHalf");
     const source = range && tryouts.source();
     const elsewhere = source?.reason ? t(source.reason, { node: nameOf(source.node) }) : "";
     const known = range ? this.named("rangeWords", range) : t(tries ? "judge" : "noneStored");
     return [tryouts.unkept ? t(tryouts.unkept) : known, elsewhere].filter(Boolean).join(" ");
   }
 
-  /** A sentence on a range, which is not called the user's where a judge chose some of it. */
+  /** A sentence on a range, which is not called the user's where a judge chose some of it.
+   * @param {string} key @param {any} range
+   */
   named(key, range) {
     const judge = range.judges.join(", ");
-    const facts = { knob: this.tryouts.knob().name, range: span(number(range.low), number(range.high), this.t), chosen: range.chosen.map((cfg) => number(cfg)).join(", ") };
+    const facts = { knob: this.tryouts.knob().name, range: span(number(range.low), number(range.high), this.t), chosen: range.chosen.map((/** @type {number} */ cfg) => number(cfg)).join(", ") };
     if (!judge) return this.t(key, facts);
     return this.t(key.replace("range", "rangeJudged"), { ...facts, judge: range.yours ? this.t("youAnd", { judge }) : judge });
   }
 
+  /** @param {any[]} cards @param {any} kind */
   drawCards(cards, kind) {
     if (this.drawn.length !== cards.length || cards.some((card, k) => card !== this.drawn[k]?.card)) {
       this.drawn = cards.map((card) => this.drawn.find((one) => one.card === card) ?? this.cardOf(card, kind));
@@ -232,6 +245,7 @@ export class TriesView {
     }
   }
 
+  /** @param {any} card @param {any} kind */
   cardOf(card, kind) {
     const [name, shots] = [element("span", { class: "gg-name" }), element("span", { class: "gg-shots" })];
     const box = element(kind === "range" ? "button" : "figure", { class: "gg-frame gg-card", ...(kind === "range" && { type: "button" }) }, shots, name);
@@ -252,4 +266,5 @@ export class TriesView {
   }
 }
 
+/** @param {any} node */
 const nameOf = (node) => (node ? `${node.title ?? node.type} (${node.id})` : "");

@@ -10,7 +10,9 @@ import { judgementOf, judgeOf, picturesOf, promptAt, samplerOf, shownBy } from "
 
 const WAITING = new Set(); // tries with jobs that have not ended
 
-/** What keeps a sampler from being queued at another value of a knob: {key, node} of a sentence, null for nothing. */
+/** What keeps a sampler from being queued at another value of a knob: {key, node} of a sentence, null for nothing.
+ * @param {any} root @param {any} prompt @param {string} sampler @param {any} knob
+ */
 export function obstacle(root, prompt, sampler, knob) {
   const source = knobSource(root, sampler, knob);
   if (source?.reason === "listed") return { key: source.reason, node: source.node };
@@ -22,7 +24,7 @@ export function obstacle(root, prompt, sampler, knob) {
 export const lookAgain = () => WAITING.forEach((tries) => tries.look());
 
 export class Tries {
-  cards = [];
+  /** @type {Card[]} */ cards = [];
   waits = new Map(); // job -> what to do once it has left the queue
   looks = 0;
   looking = false;
@@ -34,7 +36,9 @@ export class Tries {
   /** @type {any} */ made = null;
 
   /** run: as the tab lists it; or with `shown`, the node that shows it, where nobody said yet which one sampled. record: of it. knob: of it, its first one if none is given. scales(own): values to try.
-   * changed(): something is to be drawn. */
+   * changed(): something is to be drawn.
+   * @param {Editor} editor @param {Judged} about @param {(own: any) => any[]} scales @param {() => void} changed
+   */
   constructor(editor, { run, record, knob = knobOf(record) }, scales, changed) {
     this.editor = editor;
     this.run = run;
@@ -56,7 +60,7 @@ export class Tries {
     this.trouble = obstacle(root, prompt, run.node, this.knob);
     if (this.trouble || this.over) return this.changed();
     const { input, beside, value } = this.knob;
-    const [id, source] = [knobPlace(prompt, run.node, this.knob), followed(root, knobSource(root, run.node, this.knob), prompt, value)];
+    const [id, source] = [knobPlace(prompt, run.node, this.knob), followed(root, knobSource(root, run.node, this.knob), prompt, value ?? NaN)];
     const set = prompt[id].inputs[input];
     const literals = literalsOf(root, prompt, source ?? {}); // as it will be when it is used
     const places = Array.isArray(set) && literals.length ? literals : [...literals, { id, input, beside }];
@@ -67,9 +71,10 @@ export class Tries {
     return this.add(this.scales(own));
   }
 
-  /** Cards of these scales, queued and followed until every picture is there. */
+  /** Cards of these scales, queued and followed until every picture is there.  @param {number[]} scales */
   async add(scales) {
     const { prompt, places, own, job, workflow } = this.made;
+    /** @type {Card[]} */
     const cards = scales.map((cfg) => ({ cfg, state: "waiting", shots: [], record: null, own: cfg === own }));
     this.cards = this.arrange([...this.cards, ...cards]);
     this.changed();
@@ -80,26 +85,30 @@ export class Tries {
     return Promise.all(cards.map((card) => card.job && this.follow(card)));
   }
 
-  /** In the order in which they are shown. */
+  /** In the order in which they are shown.  @param {any[]} cards */
   arrange(cards) {
     return cards;
   }
 
+  /** @param {any} card @param {any} prompt @param {any} workflow */
   async queue(card, prompt, workflow) {
     const job = this.over ? null : await this.editor.queue(prompt, workflow);
     Object.assign(card, job ? { job } : { state: "failed", why: "refused" });
     if (job && this.over) this.editor.dequeue([job]);
   }
 
+  /** @param {any} card */
   async follow(card) {
     const job = await this.waitForJob(card.job);
     if (this.over) return;
     const runs = (job && (await this.editor.runsOf(card.job))) ?? [];
-    const run = runs.find((one) => slotOf(one) === slotOf(this.run)) ?? null;
+    const run = runs.find((/** @type {ListedRun} */ one) => slotOf(one) === slotOf(this.run)) ?? null;
     this.take(card, job, run, run && (await this.editor.run(run.run)));
   }
 
-  /** A job once it has ended; null where it left the queue without a trace, as those do that are cleared from it. */
+  /** A job once it has ended; null where it left the queue without a trace, as those do that are cleared from it.
+   * @param {string} id
+   */
   waitForJob(id) {
     WAITING.add(this);
     return new Promise((done) => {
@@ -125,7 +134,7 @@ export class Tries {
     const waits = [...this.waits];
     const queued = await this.editor.inQueue(); // before the history: a job moves there
     for (const [id, done] of queued ? waits : []) {
-      const job = queued.includes(id) ? undefined : await this.editor.job(id);
+      const job = queued?.includes(id) ? undefined : await this.editor.job(id);
       if (job === undefined) continue; // it waits, or nobody answers
       this.waits.delete(id);
       done(job);
@@ -134,6 +143,7 @@ export class Tries {
     if (first !== this.ahead) Object.assign(this, { ahead: Math.max(0, first) }).changed();
   }
 
+  /** @param {any} card @param {any} job @param {any} run @param {?Run} record */
   take(card, job, run, record) {
     const shots = picturesOf(job?.outputs ?? {}, card.job ? this.shown.id : this.shown.of);
     const there = job?.ended && (shots.length || record?.pictures?.steps?.length);
@@ -150,7 +160,7 @@ export class Tries {
   /** Why pictures did not come: {n, of, why: key of a sentence}, null where all are there or may still come. */
   get missing() {
     const failed = this.cards.filter(({ state }) => state === "failed");
-    return failed.length ? { n: failed.length, of: this.cards.length, why: failed.at(-1).why } : null;
+    return failed.length ? { n: failed.length, of: this.cards.length, why: failed[failed.length - 1].why } : null;
   }
 
   /** Nobody waits any longer. */
@@ -167,10 +177,10 @@ export class Tries {
 
 const TRY = "try-";
 
-/** Whether a job was queued to try a scale out: it says nothing of the graph. */
+/** Whether a job was queued to try a scale out: it says nothing of the graph.  @param {any} workflow */
 export const isTry = (workflow) => String(workflow?.extra?.[FLAG]?.key ?? "").startsWith(TRY);
 
-/** What became of a job without a picture.  job: null where the server has none */
+/** What became of a job without a picture.  job: null where the server has none  @param {any} job */
 function whyNot(job) {
   if (!job) return "cleared";
   if (job.ended) return "noPicture";
@@ -180,6 +190,7 @@ function whyNot(job) {
 /** The workflow under a key of its own: its runs are recorded, and the tab does not list them.
  *
  * Apart from ComfyUI's cache of other jobs: a value that is taken after it was tried leaves a run of the graph, too.
+ * @param {any} workflow
  */
 export function apart(workflow) {
   const key = `${TRY}${[...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;

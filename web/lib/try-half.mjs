@@ -5,13 +5,14 @@ import { Tries } from "./tries.mjs";
 
 const SAYS = /^half\./;
 
-/** Sentences of a report about a second run. */
-export const halfOf = (report) => (report?.findings ?? []).filter(({ id }) => SAYS.test(id));
+/** Sentences of a report about a second run.  @param {any} report */
+export const halfOf = (report) => (report?.findings ?? []).filter((/** @type {{id: string}} */ { id }) => SAYS.test(id));
 
 export class TryHalf extends Tries {
   kind = "half";
-  said = [];
+  /** @type {any[]} */ said = [];
 
+  /** @param {Editor} editor @param {any} about @param {() => void} changed */
   constructor(editor, about, changed) {
     super(editor, about, (own) => [own, halfValue(this.knob, own) ?? own], changed);
   }

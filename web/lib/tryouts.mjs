@@ -20,7 +20,9 @@ export class Tryouts {
 
   /** editor: what may be asked of it (see inspector.js). owner: shows the run. Its judged() is {run, record}, as `Tries`
    * takes them, null where nothing can be tried; sourceOf(knob, run) is where a knob is set; changed() draws; renew(run,
-   * report) takes a newer report on a run. */
+   * report) takes a newer report on a run.
+   * @param {Editor} editor @param {any} owner
+   */
   constructor(editor, owner) {
     this.editor = editor;
     this.owner = owner;
@@ -71,12 +73,12 @@ export class Tryouts {
     return named === null ? (this.range()?.middle ?? null) : roundWithin(this.knob(), named);
   }
 
-  /** Whether buttons of its own write a value of this knob. */
+  /** Whether buttons of its own write a value of this knob.  @param {any} given */
   takesValueOf({ key }) {
     return ["range", "measure"].includes(this.opened ?? "") && this.knob().key === key && this.wanted() !== null;
   }
 
-  /** Another number is to be tried: show what is known of it, or find it. */
+  /** Another number is to be tried: show what is known of it, or find it.  @param {string} key */
   chooseKnob(key) {
     const { opened } = this;
     this.stop();
@@ -106,7 +108,7 @@ export class Tryouts {
   }
 
   findRange() {
-    return this.begin("range", (about, changed) => new FindRange(this.editor, about, changed, (picks) => this.keepPicks(picks)));
+    return this.begin("range", (/** @type {Judged} */ about, /** @type {() => void} */ changed) => new FindRange(this.editor, about, changed, (picks) => this.keepPicks(picks)));
   }
 
   /** Show what was measured of this model, or measure it. */
@@ -119,10 +121,10 @@ export class Tryouts {
   }
 
   measure() {
-    return this.begin("measure", (about, changed) => new MeasureModel(this.editor, about, changed, (picks) => this.keepPicks(picks), (asked) => this.keepCurve(asked)));
+    return this.begin("measure", (/** @type {Judged} */ about, /** @type {() => void} */ changed) => new MeasureModel(this.editor, about, changed, (picks) => this.keepPicks(picks), (asked) => this.keepCurve(asked)));
   }
 
-  /** The curve of some runs, kept for their model; the report is of it from then on. */
+  /** The curve of some runs, kept for their model; the report is of it from then on.  @param {any} asked */
   async keepCurve(asked) {
     const answer = await this.editor.curves("POST", asked);
     await this.reportAnew();
@@ -136,7 +138,7 @@ export class Tryouts {
     return this.tries?.measured ?? (key === knobOf(this.record()).key ? report?.curve : report?.curves?.[key]) ?? null;
   }
 
-  /** Ask the model about pictures of a person's own. */
+  /** Ask the model about pictures of a person's own.  @param {any[]} files */
   askAbout(files) {
     const judged = this.owner.judged();
     if (!judged) return null;
@@ -153,7 +155,7 @@ export class Tryouts {
 
   openHalf() {
     if (this.opened === "half") return this.close();
-    return this.begin("half", (about, changed) => new TryHalf(this.editor, about, changed));
+    return this.begin("half", (/** @type {Judged} */ about, /** @type {() => void} */ changed) => new TryHalf(this.editor, about, changed));
   }
 
   /** The same pictures once more. */
@@ -164,6 +166,7 @@ export class Tryouts {
     return this.openHalf();
   }
 
+  /** @param {string} kind @param {any} make */
   begin(kind, make) {
     const judged = this.owner.judged();
     if (!judged) return;
@@ -181,7 +184,7 @@ export class Tryouts {
     this.owner.changed();
   }
 
-  /** Store what a person finds good; what is stored by then is what the report is of. */
+  /** Store what a person finds good; what is stored by then is what the report is of.  @param {any} picks */
   async keepPicks(picks) {
     this.mine = null; // what was clicked last counts
     const { key } = picks.model;
@@ -195,19 +198,20 @@ export class Tryouts {
   /** Store that a value was liked, and another one beside it was not, unless that was liked before.
    *
    * Returns what `takeBack` needs; null where it could not be stored.
+   * @param {any} value @param {any} other @param {any} knob
    */
   async prefer(value, other, knob) {
     const record = this.record();
-    const about = this.stored?.picks.filter((pick) => [value, other].includes(pick.cfg) && pick.knob === knob.key && pick.sampler_class === record.report.sampler_class) ?? [];
-    const liked = about.some((pick) => pick.cfg === other && pick.good);
+    const about = this.stored?.picks.filter((/** @type {any} */ pick) => [value, other].includes(pick.cfg) && pick.knob === knob.key && pick.sampler_class === record.report.sampler_class) ?? [];
+    const liked = about.some((/** @type {any} */ pick) => pick.cfg === other && pick.good);
     const picks = picksOf(record, [value, ...(liked ? [] : [other])].map((cfg) => ({ cfg, good: cfg === value, state: "there" })), null, knob);
     await this.keepPicks(picks);
     const values = picks.picks.map(({ cfg }) => cfg);
-    const before = { ...picks, picks: about.filter(({ cfg }) => values.includes(cfg)) };
+    const before = { ...picks, picks: about.filter((/** @type {any} */ { cfg }) => values.includes(cfg)) };
     return ["unkept", "noKey"].includes(this.unkept ?? "") ? null : { knob, values, before };
   }
 
-  /** Store what was stored before. */
+  /** Store what was stored before.  @param {any} given */
   async takeBack({ knob, values, before }) {
     await this.forgetPicks(knob, values);
     if (before.picks.length) await this.keepPicks(before);
@@ -215,7 +219,7 @@ export class Tryouts {
     return null;
   }
 
-  /** Forget what was chosen of a knob; of these values of it alone where there are any. */
+  /** Forget what was chosen of a knob; of these values of it alone where there are any.  @param {any[]} [values] */
   async forgetPicks(knob = this.knob(), values = []) {
     const record = this.record();
     this.stored = await this.editor.picks("DELETE", keyFor(record, knob), null, record.report.sampler_class, knob.key, values);

@@ -3,6 +3,7 @@
 import { halfValue, knobOf } from "./run-knobs.mjs";
 import { greatest, least, nth, number, sentenceIn, span } from "./words.mjs";
 
+/** @type {Record<string, string>} */
 const SIGNS = { fine: "\u2713", above: "\u25b2", unclear: "?", off: "\u2013" };
 
 const MOST_WHY = 3; // sentences
@@ -13,15 +14,17 @@ const ERRAND = /^help\.(use|half)/; // "queue the same seed and compare"
  *
  * why: for someone who knows only cfg. errand: the one of its sentences that is done once the pair of pictures is there.
  * reasons: the numbers behind it, without what `why` says.
+ * @param {any} record
  */
 export function verdictOf(record, locale = "en") {
   const { report } = record ?? {};
   if (!report?.headline) return null;
+  /** @param {any} one */
   const told = (one) => sentenceIn(locale, one);
   const { colour, suggested } = report;
   const plain = report.why.slice(0, MOST_WHY);
-  const [why, errand] = [plain.map(told), plain.find(({ id }) => ERRAND.test(id))];
-  const reasons = report.reasons.map(told).filter((words) => !why.includes(words));
+  const [why, errand] = [plain.map(told), plain.find((/** @type {{id: string}} */ { id }) => ERRAND.test(id))];
+  const reasons = report.reasons.map(told).filter((/** @type {string} */ words) => !why.includes(words));
   const findings = report.findings.map(told);
   return { colour, sign: SIGNS[colour], headline: told(report.headline), why, errand: errand ? told(errand) : null, reasons, findings, suggested };
 }
@@ -29,12 +32,13 @@ export function verdictOf(record, locale = "en") {
 /** The same as far as a run that goes on has come: how strong guidance is; null where it does not go on.
  *
  * range: chosen values by the report on the run before it, null where there is none. t: `speaker`.
+ * @param {any} run @param {any} range @param {Speaker} t
  */
 export function verdictSoFar(run, range, t) {
   if (!run?.live || run.fault || !run.steps.length) return null;
-  const scales = run.steps.map(({ gamma }) => gamma).filter(Number.isFinite);
+  const scales = run.steps.map((/** @type {{gamma: number}} */ { gamma }) => gamma).filter(Number.isFinite);
   const facts = { i: nth(run.steps.at(-1).i), n: run.n, scale: span(number(least(scales)), number(greatest(scales)), t) };
-  const why = range ? [t("rangeBefore", { range: span(...range.map((value) => number(value)), t) })] : [];
+  const why = range ? [t("rangeBefore", { range: span(number(range[0]), number(range[1]), t) })] : [];
   return { colour: "unclear", sign: "\u2026", headline: t(scales.length ? "soFar" : "justBegun", facts), why, errand: null, reasons: [], findings: [], suggested: null };
 }
 

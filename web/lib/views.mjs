@@ -22,7 +22,9 @@ import { PENS } from "./theme.mjs";
 import { figure as whatif } from "./whatif.mjs";
 
 const always = () => true;
+/** @param {Run} record */
 const withPair = (record) => record.steps.some(({ stage }) => stage !== "cond_only" && stage !== "recur");
+/** @param {Run} record */
 const withPictures = (record) => Boolean(record?.pictures?.steps?.length);
 
 /** @type {View[]} */
@@ -122,10 +124,13 @@ export const VIEWS = [
 
 /** The view of a name; undefined of no view's.
  * @returns {View}
+ * @param {string} name
  */
 export const viewOf = (name) => /** @type {View} */ (VIEWS.find((view) => view.name === name));
 
-/** Words of all tabs, tooltips, questions, and how to read them, in a language: {plane, planeTip, planeAsks, planeSays, ...}. */
+/** Words of all tabs, tooltips, questions, and how to read them, in a language: {plane, planeTip, planeAsks, planeSays, ...}.
+ * @param {string} language
+ */
 export const viewWords = (language) =>
   Object.fromEntries(VIEWS.flatMap(({ name, en: [word, tip, asks = ""], says, ...more }) =>
-    Object.entries({ "": word, Tip: tip, Asks: asks, Says: says }).map(([kind, words], k) => [`${name}${kind}`, more[language]?.[k] ?? words])));
+    Object.entries({ "": word, Tip: tip, Asks: asks, Says: says }).map(([kind, words], k) => [`${name}${kind}`, /** @type {any} */ (more)[language]?.[k] ?? words])));

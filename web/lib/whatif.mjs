@@ -12,21 +12,26 @@ const SIDE = 600; // from this width on the curves stand beside the plane
 const TALL = 260; // narrower and lower than this there is no room for curves
 const SAMPLES = 24;
 const LINE = 14; // height of words below the picture
+/** @type {Record<string, string>} */
 const MEANING = { M1: "strength", M3: "size / data", M3c: "size / c" };
 
-/** Metrics that another scale changes, as Python finds those of the run's own: trace/metrics.py. */
+/** Metrics that another scale changes, as Python finds those of the run's own: trace/metrics.py.
+ * @type {Record<string, (gram: Gram, gamma: number, about: {alpha: number, sigma_data: any}) => number>}
+ */
 const AT_SCALE = {
   M1: (gram, gamma, { alpha }) => (alpha * length(gram, { delta: gamma, "D-G": 1 })) / length(gram, { u: alpha - 1, a: 1 }),
   M3: (gram, gamma, { sigma_data: data }) => rms(gram, { u: 1, delta: gamma, "D-G": 1 }) / data,
   M3c: (gram, gamma) => length(gram, { u: 1, delta: gamma, "D-G": 1 }) / length(gram, { u: 1, delta: 1 }),
 };
 
-/** A metric of a scene at a scale. */
+/** A metric of a scene at a scale.
+ * @param {string} name @param {any} given @param {Run} record @param {number} gamma
+ */
 export const metricAt = (name, { gram, alpha }, record, gamma) => AT_SCALE[name](gram, gamma, { alpha, sigma_data: record.sigma_data });
 
-/** The largest scale the slider offers: twice the run's largest, at least 2. */
+/** The largest scale the slider offers: twice the run's largest, at least 2.  @param {Run} record */
 export function gammaRange(record) {
-  const scales = (record?.steps ?? []).map((step) => step?.gamma).filter(Number.isFinite);
+  const scales = (record?.steps ?? []).map((step) => step?.gamma ?? NaN).filter(Number.isFinite);
   return Math.max(2, 2 * greatest(scales, 0));
 }
 
@@ -54,7 +59,9 @@ export function figure(record, options) {
   return page.commands;
 }
 
-/** Room for the picture of the prediction: above the curves, or left of them where they lie low; the rest is returned. */
+/** Room for the picture of the prediction: above the curves, or left of them where they lie low; the rest is returned.
+ * @param {Page} page @param {any} scene @param {Box} side @param {any} pair
+ */
 function besidePicture({ commands, theme, t }, scene, side, pair) {
   const upright = side.h > side.w;
   const size = upright ? Math.min(side.w, 0.55 * side.h) : Math.min(side.h, 0.4 * side.w);
@@ -66,7 +73,9 @@ function besidePicture({ commands, theme, t }, scene, side, pair) {
   return { ...side, x: side.x + size + LINE, w: side.w - size - LINE };
 }
 
-/** The facts of the plane for the other scale, and how far it can be trusted. */
+/** The facts of the plane for the other scale, and how far it can be trusted.
+ * @param {any} scene @param {Run} record
+ */
 function wordsOf(scene, record) {
   const { shown, points, other } = scene;
   const size = [`${MEANING[shell(record)]} {value}`, { value: number(metricAt(shell(record), scene, record, shown)) }];
@@ -75,13 +84,16 @@ function wordsOf(scene, record) {
   return ["this step only", ...factsOf(scene, record, ["\u03b3\u2032 {shown} (run {gamma})", { shown: number(shown), gamma: number(scene.gamma) }], metricAt("M1", scene, record, shown)), size, state, rules];
 }
 
-/** Length of the prediction: against clean data where their rms is known, else against c. */
-const shell = (record) => (record?.sigma_data > 0 ? "M3" : "M3c");
+/** Length of the prediction: against clean data where their rms is known, else against c.  @param {Run} record */
+const shell = (record) => ((record?.sigma_data ?? 0) > 0 ? "M3" : "M3c");
 
-/** The plane with the other scale's arrow; the fan is held up to the largest scale, so that nothing jumps. */
+/** The plane with the other scale's arrow; the fan is held up to the largest scale, so that nothing jumps.
+ * @param {any} scene @param {number} most
+ */
 function viewOf(scene, most) {
   const { points, shown, gamma } = scene;
   const [u, c] = [points.u, points.c];
+  /** @param {number} scale */
   const at = (scale) => [0, 1].map((k) => u[k] + scale * (c[k] - u[k]));
   const moved = { ...points, G: at(shown) };
   const extra = [at(most), at(Math.min(0, shown))];
@@ -92,7 +104,9 @@ function viewOf(scene, most) {
   return { scene, ...drawn, ...words, shownGamma: shown, own: at(gamma) };
 }
 
-/** Where the run itself went: a pale diamond on the way of gamma times delta. */
+/** Where the run itself went: a pale diamond on the way of gamma times delta.
+ * @param {Page} page @param {any} drawn @param {any} view
+ */
 function ownScale(page, { near, lens, area, scene }, { own, shownGamma }) {
   if (scene.same || shownGamma === scene.gamma) return;
   const { commands, placer, theme, t } = page;
@@ -104,16 +118,20 @@ function ownScale(page, { near, lens, area, scene }, { own, shownGamma }) {
   if (box) commands.push(text(box.x, box.y + 10, words, { fill: theme.muted, halo: theme.paper, name: "own-label" }));
 }
 
-/** M1 and the length of the prediction against the other scale: what a slider would do, at a glance. */
+/** M1 and the length of the prediction against the other scale: what a slider would do, at a glance.
+ * @param {Page} page @param {Run} record @param {any} scene @param {Box} box @param {number} most
+ */
 function metricCurves(page, record, scene, box, most) {
   const { theme, commands } = page;
+  /** @type {[string, string, any, string][]} */
   const series = [["M1", theme.delta, null, "diamond"], [shell(record), theme.ink, [5, 3], "disc"]];
   const low = Math.min(0, scene.shown);
   const scales = Array.from({ length: SAMPLES + 1 }, (_, k) => low + (k / SAMPLES) * (most - low));
+  /** @param {string} name @param {number} gamma */
   const value = (name, gamma) => metricAt(name, scene, record, gamma);
   const found = still(scene.gram.K, "curves", [low, most, record?.sigma_data], () => // dragging leaves them as they are
     series.map(([name]) => scales.map((gamma) => value(name, gamma))));
-  const where = { at: (gamma) => (gamma - low) / (most - low), n: 2 };
+  const where = { at: (/** @type {number} */ gamma) => (gamma - low) / (most - low), n: 2 };
   const items = series.map(([name, colour, dash, kind]) => ({ words: MEANING[name], colour, dash, kind }));
   const used = keys(page, { ...box, y: box.y - 4 }, items) - 4;
   const plot = panel(page, { ...box, y: box.y + used, h: box.h - used }, where, { values: found.flat(), reserve: 4 });
@@ -131,6 +149,7 @@ function metricCurves(page, record, scene, box, most) {
   commands.push(text(plot.x((low + most) / 2), foot, "\u03b3\u2032", style));
 }
 
+/** @param {Page} page @param {any} given @param {number} gamma @param {string} colour @param {any} dash */
 function rule({ commands }, { x, inner }, gamma, colour, dash) {
   commands.push(line([[x(gamma), inner.y], [x(gamma), inner.y + inner.h]], colour, 1, { dash, name: "scale" }));
 }

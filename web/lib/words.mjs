@@ -1,6 +1,5 @@
 // @ts-check
-/** Widths of words without a font at hand, and numbers as they are printed. */
-
+/** Widths of words without a font at hand, and numbers as they are printed.  @type {Record<string, string>} */
 const SUPERSCRIPT = { "-": "\u207b", 0: "\u2070", 1: "\u00b9", 2: "\u00b2", 3: "\u00b3", 4: "\u2074", 5: "\u2075",
   6: "\u2076", 7: "\u2077", 8: "\u2078", 9: "\u2079" };
 const WIDTHS = new Map(Object.entries({
@@ -10,40 +9,49 @@ const WIDTHS = new Map(Object.entries({
   ...alike(Object.values(SUPERSCRIPT), 0.42),
 }));
 
+/** @param {any} letters @param {number} width */
 function alike(letters, width) {
   return Object.fromEntries([...letters].map((letter) => [letter, width]));
 }
 
-/** Width in em of a letter of a wide sans-serif face. */
-const letterWidth = (letter) => WIDTHS.get(letter) ?? (letter.codePointAt(0) > 0x2e80 ? 1.02 : 0.63);
+/** Width in em of a letter of a wide sans-serif face.  @param {string} letter */
+const letterWidth = (letter) => WIDTHS.get(letter) ?? ((letter.codePointAt(0) ?? 0) > 0x2e80 ? 1.02 : 0.63);
 
-/** Width in pixels that words take at most. */
+/** Width in pixels that words take at most.  @param {string} words @param {number} size */
 export function wordsWidth(words, size) {
   let sum = 0;
   for (const letter of words) sum += letterWidth(letter);
   return sum * size;
 }
 
-/** Size in pixels of a run: indices are smaller, never below 11 px. */
+/** Size in pixels of a run: indices are smaller, never below 11 px.  @param {TextRun} run @param {number} size */
 export const runSize = (run, size) => (run.sub ? Math.max(11, Math.round(0.72 * size)) : size);
 
+/** @param {TextRun[]} runs @param {number} size */
 export const runsWidth = (runs, size) => runs.reduce((sum, run) => sum + wordsWidth(run.t, runSize(run, size)), 0);
 
-/** Words with {names} filled in; {count:step|steps} is the word that goes with a number. */
+/** Words with {names} filled in; {count:step|steps} is the word that goes with a number.
+ * @param {string} words @param {any} [values]
+ */
 export const fillIn = (words, values = {}) => words.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (_, name, one, many) =>
   one === undefined ? values[name] ?? "" : String(values[name]) === "1" ? one : many);
 
-/** So many of something: "1 step", "2 steps". */
+/** So many of something: "1 step", "2 steps".  @param {number} count @param {string} word */
 export const counted = (count, word) => fillIn(`{count} {count:${word}|${word}s}`, { count });
 
-/** From one value to another, in words; one value where they are the same. */
+/** From one value to another, in words; one value where they are the same.
+ * @param {any} low @param {any} high @param {Speaker} t
+ */
 export const span = (low, high, t) => (low === high ? low : t("{low} to {high}", { low, high }));
 
-/** The number of a step as people count: from 1. Records count from 0. */
+/** The number of a step as people count: from 1. Records count from 0.  @param {number} i */
 export const nth = (i) => i + 1;
 
-/** The greatest and the least of however many values; Math.max takes 100,000 arguments or so. */
+/** The greatest and the least of however many values; Math.max takes 100,000 arguments or so.
+ * @param {number[]} values
+ */
 export const greatest = (values, start = -Infinity) => values.reduce((most, value) => Math.max(most, value), start);
+/** @param {number[]} values */
 export const least = (values, start = Infinity) => values.reduce((few, value) => Math.min(few, value), start);
 
 /** A number with 3 significant digits: 0.0672, 12.3, 1.7·10⁻⁸; a dash where it is unknown.
@@ -63,9 +71,12 @@ export function number(value, digits = 3) {
   return `${front}10${raised}`.replace("-", "\u2212");
 }
 
-/** Chunks joined by a middle dot into lines no wider than `width`; one that is wider alone goes on in further lines. */
+/** Chunks joined by a middle dot into lines no wider than `width`; one that is wider alone goes on in further lines.
+ * @param {any[]} chunks @param {number} width @param {number} size
+ * @returns {string[]}
+ */
 export function wrapChunks(chunks, width, size) {
-  const lines = [];
+  /** @type {string[]} */ const lines = [];
   for (const chunk of chunks.filter(Boolean)) {
     const longer = lines.length ? `${lines.at(-1)}  \u00b7  ${chunk}` : chunk;
     if (lines.length && wordsWidth(longer, size) <= width) lines[lines.length - 1] = longer;
@@ -74,17 +85,19 @@ export function wrapChunks(chunks, width, size) {
   return lines;
 }
 
-/** Words in lines no wider than `width`, in any language: a line breaks before a word. */
+/** Words in lines no wider than `width`, in any language: a line breaks before a word.
+ * @param {string} words @param {number} width @param {number} size
+ */
 export function fillLines(words, width, size) {
   const lines = [""];
   for (const { segment, isWordLike } of new Intl.Segmenter(undefined, { granularity: "word" }).segment(words)) {
-    if (isWordLike && wordsWidth(lines.at(-1) + segment, size) > width) lines.push("");
+    if (isWordLike && wordsWidth(lines[lines.length - 1] + segment, size) > width) lines.push("");
     lines[lines.length - 1] += segment;
   }
   return lines.map((line) => line.trim()).filter(Boolean);
 }
 
-/** Words no wider than `width`. */
+/** Words no wider than `width`.  @param {string} words @param {number} width @param {number} size */
 export function cut(words, width, size) {
   if (wordsWidth(words, size) <= width) return words;
   let kept = words;
@@ -92,7 +105,9 @@ export function cut(words, width, size) {
   return `${kept.trimEnd()}\u2026`;
 }
 
-/** The language in which a locale is answered: Simplified Chinese, or English, as ComfyUI answers it about the nodes. */
+/** The language in which a locale is answered: Simplified Chinese, or English, as ComfyUI answers it about the nodes.
+ * @param {string} locale
+ */
 export function languageOf(locale) {
   try {
     const { language, script } = new Intl.Locale(String(locale)).maximize();
@@ -102,5 +117,5 @@ export function languageOf(locale) {
   }
 }
 
-/** A sentence that is there in several languages, in that of a locale. */
+/** A sentence that is there in several languages, in that of a locale.  @param {string} locale @param {any} sentence */
 export const sentenceIn = (locale, sentence) => sentence[languageOf(locale)] || sentence.en;
