@@ -14,24 +14,15 @@ class PagePanel extends Panel {
   }
 
   /** A page has no sampler to write a scale to. */
-  scaleControls() {
-    super.scaleControls();
+  drawScale() {
+    super.drawScale();
     this.parts.use.hidden = true;
-    this.obstacle = null;
+    return null;
   }
-
-  offerScale() {}
 
   /** On paper there is no button for more. */
-  state() {
-    return { ...super.state(), captioned: true };
-  }
-
-  /** Nothing can be queued from a page: it has the figures alone. */
-  showPage() {
-    this.page = "geometry";
-    super.showPage();
-    this.parts.pageStrip.hidden = true;
+  drawn() {
+    return { ...super.drawn(), captioned: true };
   }
 }
 
@@ -46,7 +37,9 @@ export function panelOf(record, sheets, sources) {
     sources,
   });
   const opening = OPENING.find((name) => viewOf(name).available(record)); // what has something to show
-  return new PagePanel({ properties: { gg_view: opening } }, editor, new Map());
+  const panel = new PagePanel({ properties: { gg_view: opening, gg_page: "geometry" } }, editor, new Map());
+  panel.parts.pageStrip.hidden = true; // nothing can be queued from here: the figures are all
+  return panel;
 }
 
 /** Show the record in its panel, which is on the page already; its colours follow the reader's.

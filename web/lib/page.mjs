@@ -27,12 +27,13 @@ export function mount(place, { record, sheets, sources }) {
   files(place, { record, sources });
   let [legend, read] = ["", -1]; // what is shown: of no view, of no sample
   panel.told = () => {
+    const { choices: { view }, state: { sample } } = panel;
     const theme = panel.content.dataset.theme;
-    place("caption").textContent = captionOf(record, panel.at, panel.sample);
-    if (legend !== panel.view + theme) place("legend").replaceChildren(...legendOf(panel.view, theme));
-    if (read !== panel.sample) place("answers").replaceChildren(...answers(record, panel.sample).map(cardOf));
-    [legend, read] = [panel.view + theme, panel.sample];
-    results.forEach((/** @type {any} */ one) => one.setAttribute("aria-pressed", String(Number(one.dataset.sample) === panel.sample)));
+    place("caption").textContent = captionOf(record, panel.state.at, sample);
+    if (legend !== view + theme) place("legend").replaceChildren(...legendOf(view, theme));
+    if (read !== sample) place("answers").replaceChildren(...answers(record, sample).map(cardOf));
+    [legend, read] = [view + theme, sample];
+    results.forEach((/** @type {any} */ one) => one.setAttribute("aria-pressed", String(Number(one.dataset.sample) === sample)));
   };
   openPanel(panel, record);
   printLight(panel);

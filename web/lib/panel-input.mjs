@@ -1,14 +1,15 @@
 // @ts-check
 /** Keys and wheel inside the panel. Nothing is bound outside it, and nothing with Ctrl, Alt or Meta. */
+import { lastStep } from "./panel-state.mjs";
 
 const REMOVE = ["Backspace", "Delete"]; // the editor would remove the node
 const [MIDDLE, MIDDLE_HELD] = [1, 4]; // as `button` and `buttons` of an event count
 /** @type {Record<string, (panel: InspectorPanel) => void>} */
 const MOVES = {
-  ArrowRight: (panel) => panel.goTo(panel.at + 1),
-  ArrowLeft: (panel) => panel.goTo(panel.at - 1),
+  ArrowRight: (panel) => panel.goTo(panel.state.at + 1),
+  ArrowLeft: (panel) => panel.goTo(panel.state.at - 1),
   Home: (panel) => panel.goTo(0),
-  End: (panel) => panel.goTo(panel.lastStep()),
+  End: (panel) => panel.goTo(lastStep(panel.run)),
   " ": (panel) => panel.playOrPause(),
 };
 

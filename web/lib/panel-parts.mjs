@@ -5,8 +5,6 @@ import { STYLE } from "./panel-style.mjs";
 const CORNERS = '<svg viewBox="0 0 12 12" width="12" height="12" fill="none" stroke="currentColor" stroke-width="1.5" aria-hidden="true">'
   + '<path d="M1 4V1h3M8 1h3v3M11 8v3H8M4 11H1V8"/></svg>'; // few fonts have the sign
 
-export const PAGES = ["advice", "geometry"];
-
 /** An element with attributes, text and children.
  * @param {string} tag
  * @param {Record<string, any>} attributes null, undefined and false are left out
@@ -23,13 +21,13 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** All parts of a panel, by name, and `content` that holds them. views: keys of the tabs. t: `speaker`.
- * @param {string[]} views @param {Speaker} t
+/** All parts of a panel, by name, and `content` that holds them. pages, views: keys of the tabs. t: `speaker`.
+ * @param {string[]} pageKeys @param {string[]} views @param {Speaker} t
  * @returns {Record<string, any>}
  */
-export function parts(views, t) {
+export function parts(pageKeys, views, t) {
   const tabs = views.map((view) => element("button", { type: "button", role: "tab", "data-view": view, title: `${t(`${view}Asks`)} ${t(`${view}Tip`)}`, tabindex: -1 }, t(view)));
-  const pages = PAGES.map((page) => element("button", { type: "button", role: "tab", "data-page": page, title: t(`${page}Tip`), tabindex: -1 }, t(page)));
+  const pages = pageKeys.map((page) => element("button", { type: "button", role: "tab", "data-page": page, title: t(`${page}Tip`), tabindex: -1 }, t(page)));
   /** @type {Record<string, any>} */ const found = {
     tabs,
     pages,
@@ -119,6 +117,11 @@ export function put(place, values) {
   }
 }
 
+/** Bring parts in line, by their names.  @param {Record<string, any>} parts @param {Record<string, Record<string, any>>} values */
+export function putAll(parts, values) {
+  for (const name in values) put(parts[name], values[name]);
+}
+
 /** Words change within their text node: a new node would make the browser match the styles of the page anew.
  * @param {any} place @param {string} name @param {any} value
  */
@@ -128,6 +131,9 @@ function write(place, name, value) {
   else if (value === null) place.removeAttribute(name);
   else place.setAttribute(name, value);
 }
+
+/** Hear an event of an element.  @param {any} place @param {string} kind @param {(event: any) => void} act @param {object} [options] */
+export const listen = (place, kind, act, options) => place.addEventListener(kind, act, options);
 
 /** Where a view draws: a box with a canvas and the words beside the pointer.  label: of a drawing whose words do not change
  * @param {Record<string, any>} attributes @param {?string} [label]
@@ -177,4 +183,26 @@ export function download(blob, name) {
   const address = URL.createObjectURL(blob);
   element("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
+/** Say which of some tabs is chosen; the Tab key reaches it alone.  @param {any[]} tabs @param {(tab: any) => boolean} isChosen */
+export function markTabs(tabs, isChosen) {
+  for (const tab of tabs) {
+    const chosen = isChosen(tab);
+    put(tab, { "aria-selected": chosen, tabindex: chosen ? 0 : -1 });
+  }
+}
+
+/** @type {Record<string, number>} */
+const TURNS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
+/** Arrows go from tab to tab, and choose.  @param {any} event @param {any[]} tabs */
+export function turnTab(event, tabs) {
+  const turn = TURNS[event.key];
+  if (!turn) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const next = tabs[(tabs.findIndex(({ ariaSelected }) => ariaSelected === "true") + turn + tabs.length) % tabs.length];
+  next.click();
+  next.focus();
 }

@@ -45,7 +45,7 @@ export class View {
   size = { w: 0, h: 0 };
 
   /** surface: {box, canvas, tip}. panel: gives the state to draw, and takes the step that is lit or picked.
-   * @param {{box: Box, canvas: HTMLCanvasElement, tip: any}} given @param {InspectorPanel} panel
+   * @param {{box: HTMLElement, canvas: HTMLCanvasElement, tip: HTMLElement}} surface @param {InspectorPanel} panel
    */
   constructor({ box, canvas, tip }, panel) {
     this.box = box;
@@ -65,8 +65,9 @@ export class View {
     this.name = name;
     const { w, h } = this.size; // as the browser last told it: to ask again would lay the page out anew
     if (!name || w < 20 || h < 20) return;
-    const { lit } = this.panel;
-    const state = { ...this.panel.state(), w, h, theme };
+    const { lit } = this.panel.state;
+    /** @type {any} */
+    const state = { ...this.panel.drawn(), w, h, theme };
     if (lit !== null && viewOf(name)?.ofStep) state.step = lit;
     const scale = 2 * (globalThis.devicePixelRatio || 1);
     this.marks = drawView(this.canvas, name, state, scale);
@@ -82,7 +83,7 @@ export class View {
 
   /** @param {any} place */
   hover(place) {
-    const state = this.panel.state();
+    const state = this.panel.drawn();
     const found = place && state.run ? hint(this.marks, place, { ...state, view: this.name }) : null;
     this.panel.light(found?.step ?? null);
     this.tell(found?.words, place);

@@ -2,6 +2,7 @@
 /** What a panel says in words: where it stands, what is shown, and what is missing. No DOM. */
 import { sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
+import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { lengthOf, samplesOf } from "./panel-record.mjs";
 import { viewOf } from "./views.mjs";
 import { nth, number } from "./words.mjs";
@@ -82,3 +83,28 @@ export const noPictures = ({ live, pictures }, t) =>
 export function ariaWords(title, lines) {
   return `${title}. ${lines.join(" ")}`;
 }
+
+/** What is said of the pictures that a view shows: which step and sample they are of, and how they were scaled.
+ * @param {{run: ?Run, step: number, sample: number, sheets: import("./panel-sheets.mjs").Sheets, t: Speaker}} drawn @param {string} view
+ * @returns {string[]}
+ */
+export function pictureWords({ run, step, sample, sheets, t }, view) {
+  const { pictures: drawsPictures, available } = viewOf(view);
+  if (!drawsPictures || !run) return [];
+  if (!available(run)) { // the figure itself says so; this is for those who do not see it
+    const { missing, advice = "" } = noPictures(run, t);
+    return [missing, advice].filter(Boolean);
+  }
+  const { pictures } = run;
+  const sheet = nearestSheet(pictures, step);
+  const { gain, clipped, scale } = sheet.scales ?? pictures;
+  const gone = sheets.isGone(sheet) && t("noPicture", { i: nth(sheet.i) });
+  const nearest = sheet.i !== step && t("nearest", { i: nth(sheet.i) });
+  const kept = pictures.samples[rowOf(pictures, sample)];
+  const other = kept !== sample && t("otherSample", { sample: kept });
+  const facts = t("gain", { gain: number(gain), clipped: number(100 * clipped, 2), scale: number(scale) });
+  return /** @type {string[]} */ ([gone, nearest, other, facts].filter(Boolean));
+}
+
+/** Sentences in a row; what does not end with a full stop is set off by a dot.  @param {string[]} lines */
+export const joinSentences = (lines) => lines.map((line, k) => (k < lines.length - 1 && !line.endsWith(".") ? `${line} \u00b7` : line)).join(" ");

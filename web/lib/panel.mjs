@@ -1,70 +1,53 @@
 // @ts-check
-/** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
-import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
-import { followed, nodeAt, pathOf, placeName, readersOf, scaleSource } from "./panel-graph.mjs";
+/** The inspector's panel: one element, one run. What it shows is a function of its state and of a person's choices
+ * (panel-state.mjs); here events change the two, and whatever changed is drawn. Nothing runs while nothing changes.
+ */
+import { followed, nodeAt, pathOf, scaleSource } from "./panel-graph.mjs";
 import { drag, keys, wheel } from "./panel-input.mjs";
 import { AdviceView } from "./advice-parts.mjs";
-import { download, element, fillLists, fillTable, markRows, PAGES, parts, put } from "./panel-parts.mjs";
-import { nearestSheet, rowOf } from "./panel-pictures.mjs";
-import { addressOf, blame, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
+import { ChangeLine } from "./change.mjs";
+import { chooserOptions, pageControls, scaleControls, stepControls } from "./panel-controls.mjs";
+import { NumbersView } from "./panel-numbers.mjs";
+import { element, listen, markTabs, parts, put, putAll, turnTab } from "./panel-parts.mjs";
+import { blame } from "./panel-record.mjs";
+import { Sheets } from "./panel-sheets.mjs";
+import { beginRun, choosePart, continueRun, FIRST_CHOICES, goToStep, lastStep, NO_RUN, ownScale, PAGES, partnerOf, receiveSteps, restoreChoices, settleSample,
+  shownRun, takeRecord, takeReport, usualSample } from "./panel-state.mjs";
+import { VerdictView } from "./panel-verdict.mjs";
 import { View } from "./panel-view.mjs";
-import { facts, ariaWords, noPictures, status } from "./panel-words.mjs";
+import { ariaWords, joinSentences, pictureWords, status } from "./panel-words.mjs";
+import { Presentation } from "./present.mjs";
 import { runAgain } from "./run-again.mjs";
 import { CFG, knobOf, knobSource } from "./run-knobs.mjs";
-import { Presentation } from "./present.mjs";
-import { fileName, savePNG, saveSVG } from "./saving.mjs";
+import { savePNG, saveSVG } from "./saving.mjs";
 import { share } from "./sharing.mjs";
 import { speaker } from "./strings.mjs";
+import { offer } from "./tab-parts.mjs";
 import { brightness, DARK, LIGHT } from "./theme.mjs";
-import { verdictOf, verdictSoFar } from "./verdict.mjs";
-import { viewOf, VIEWS } from "./views.mjs";
-import { nth, number } from "./words.mjs";
-import { ChangeLine } from "./change.mjs";
 import { TriesView } from "./tries-parts.mjs";
 import { Tryouts } from "./tryouts.mjs";
+import { viewOf, VIEWS } from "./views.mjs";
 
-const VERSION = 1;
-const TABS = VIEWS.map(({ name }) => name);
 const PACE = 220; // milliseconds a step while playing; slower for those who asked for less motion
 const CALM_PACE = 1000;
 const GRACE = 3000; // milliseconds in which undo puts another node in the place of one that it has removed
-const SIGNS = { play: "\u25b6", pause: "\u275a\u275a" };
+/** @type {WeakMap<any, Panel>} */
 const OWNERS = new WeakMap(); // host -> the panel that was there last
-const MOST_SCALE = 100; // of a sampler's cfg
-const INSIDE = /(?<!\u00b7) (?!\u00b7)/g; // a line of facts breaks between them: where it is cut, no number is
-const ROOM_FOR_WHY = 820; // pixels from which on its sentences stand open: in the tab beside the pictures
 
 export class Panel {
-  /** @type {?Run} */ run = null; // the part that is shown, of the
-  /** @type {?Run} */ whole = null;
-  part = "";
-  at = 0;
-  /** @type {?number} */ lit = null;
-  sample = 0;
-  /** @type {?number} */ scale = null;
-  follow = true;
-  note = "";
-  view = "plane";
-  page = "advice";
-  width = 0;
-  /** @type {?string} */ second = null;
-  room = 0;
-  wide = 820; // pixels from which on a second view stands beside the first
+  state = NO_RUN;
+  choices = FIRST_CHOICES;
+  width = 0; // pixels, as measured: of the panel
+  room = 0; // and of its figures
+  wide = 820; // pixels of room from which on a second view stands beside the first
   theme = DARK;
-  /** @type {?boolean} */ open = null; // the reasons; null: where they stand beside the pictures
-  deep = false;
-  info = false;
-  /** @type {?{key: string, v?: number}} */ trouble = null;
-  /** @type {any} */ shown = null;
-  /** @type {?string} */ finished = null;
-  /** @type {?Panel} */ before = null;
-  /** @type {?string} */ obstacle = null;
-  /** @type {?{whole: ?Run, compared: boolean}} */ reasoned = null; // what the reasons that are listed are of
+  /** @type {any} */ handed = null; // the record that was handed over last, or the file that holds it
+  /** @type {?Panel} */ before = null; // that was in this place
   /** @type {any} */ widget = null;
   /** @type {?ResizeObserver} */ watcher = null;
   /** @type {?MutationObserver} */ palette = null;
-  /** @type {?number} */ frame = null;
-  /** @type {?number} */ timer = null;
+  /** @type {?number} */ frame = null; // in which it will be drawn
+  /** @type {any} */ timer = null; // of the next step while it plays
   /** @type {any} */ leaving = undefined; // the timer that lets go of what is tried
 
   /** node: the editor's. editor: what the panel may ask it (see inspector.js). hosts: locator -> element on the page.
@@ -76,64 +59,93 @@ export class Panel {
     this.editor = editor;
     this.hosts = hosts;
     this.tryouts = tryouts ?? new Tryouts(editor, this);
-    this.restoreChoices();
+    this.choices = restoreChoices(this.choices, node.properties);
     this.t = speaker(editor.locale());
-    this.parts = parts(TABS, this.t);
+    this.parts = parts(PAGES, VIEWS.map(({ name }) => name), this.t);
     this.content = this.parts.content;
     this.advice = new AdviceView(this);
     this.tries = new TriesView(this);
+    this.verdict = new VerdictView(this);
+    this.numbers = new NumbersView(this);
     this.change = new ChangeLine(this);
     this.parts.top.after(this.change.box);
     const { main, beside, track } = this.parts;
     this.views = { main: new View(main, this), beside: new View(beside, this), track: new View(track, this) };
     this.host = element("div", { class: "gg-host widget-expands" }, this.content); // the second for the older Nodes 2.0
-    /** @type {Map<string, any>} */ this.images = new Map();
-    /** @type {Set<Promise<any>>} */ this.coming = new Set(); // pictures that were asked for
+    this.sheets = this.freshSheets();
     this.listen();
   }
 
   listen() {
-    const { tabs, strip, second, scrub, play, part, sample, scale, use, apply, numbers, csv: sheet, copy, svg, png, full, table: rows } = this.parts;
-    const { pages, pageStrip, why, how, info, again, present } = this.parts;
-    tabs.forEach((/** @type {any} */ tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
-    strip.addEventListener("keydown", (/** @type {any} */ event) => turnTab(event, tabs));
-    pages.forEach((/** @type {any} */ page) => page.addEventListener("click", () => this.choosePage(page.dataset.page)));
-    pageStrip.addEventListener("keydown", (/** @type {any} */ event) => turnTab(event, pages));
-    second.addEventListener("change", () => this.chooseSecond(second.value));
-    scrub.addEventListener("input", () => this.goTo(Number(scrub.value)));
-    play.addEventListener("click", () => this.playOrPause());
-    part.addEventListener("change", () => this.choosePart(part.value));
-    sample.addEventListener("change", () => this.chooseSample(Number(sample.value)));
-    scale.addEventListener("input", () => this.set({ scale: Number(scale.value), note: "" }));
-    use.addEventListener("click", () => this.useScale());
-    why.addEventListener("click", () => this.set({ open: !this.reasonsOpen }));
-    how.addEventListener("click", () => this.set({ deep: !this.deep }));
-    info.addEventListener("click", () => this.set({ info: !this.info }));
-    apply.addEventListener("click", () => this.applyVerdict());
-    again.addEventListener("click", () => this.runAgain());
-    numbers.addEventListener("click", () => this.toggleTable());
-    sheet.addEventListener("click", () => this.saveNumbers());
-    copy.addEventListener("click", () => this.copyNumbers());
-    svg.addEventListener("click", () => saveSVG(this));
-    png.addEventListener("click", () => (this.page === "advice" ? share(this) : savePNG(this)));
-    full.addEventListener("click", () => this.fillScreen());
-    present.addEventListener("click", () => new Presentation(this.shareable(), this.content.dataset.theme, this.t).open(this.content.parentElement));
-    for (const kind of ["pointerover", "focusin"]) rows.addEventListener(kind, (/** @type {any} */ event) => this.light(stepOfRow(event)));
-    for (const kind of ["pointerleave", "focusout"]) rows.addEventListener(kind, () => this.light(null));
-    rows.addEventListener("click", (/** @type {any} */ event) => stepOfRow(event) !== null && this.goTo(stepOfRow(event)));
-    rows.addEventListener("keydown", (/** @type {any} */ event) => this.turnRow(event));
-    for (const kind of ["pointerdown", "pointermove", "pointerup"]) this.content.addEventListener(kind, (/** @type {any} */ event) => drag(this, event));
-    this.content.addEventListener("pointerenter", () => this.look());
-    this.content.addEventListener("keydown", (/** @type {any} */ event) => keys(this, event));
-    this.content.addEventListener("focusout", (/** @type {any} */ { target }) => setTimeout(() => this.keepFocus(target)));
-    this.content.addEventListener("wheel", (/** @type {any} */ event) => wheel(this, event), { passive: false });
+    const { content } = this;
+    const { tabs, strip, pages, pageStrip, second, scrub, play, part, sample, scale, use, why, how, info, apply, again, svg, png, full, present } = this.parts;
+    for (const tab of tabs) listen(tab, "click", () => this.choose(tab.dataset.view));
+    for (const page of pages) listen(page, "click", () => this.choosePage(page.dataset.page));
+    listen(strip, "keydown", (event) => turnTab(event, tabs));
+    listen(pageStrip, "keydown", (event) => turnTab(event, pages));
+    listen(second, "change", () => this.chooseSecond(second.value));
+    listen(scrub, "input", () => this.goTo(Number(scrub.value)));
+    listen(play, "click", () => this.playOrPause());
+    listen(part, "change", () => this.choosePart(part.value));
+    listen(sample, "change", () => this.chooseSample(Number(sample.value)));
+    listen(scale, "input", () => this.set({ scale: Number(scale.value), note: "" }));
+    listen(use, "click", () => this.useScale());
+    listen(why, "click", () => this.setChoices({ open: !this.verdict.isOpen }));
+    listen(how, "click", () => this.setChoices({ deep: !this.choices.deep }));
+    listen(info, "click", () => this.setChoices({ info: !this.choices.info }));
+    listen(apply, "click", () => this.applyVerdict());
+    listen(again, "click", () => this.runAgain());
+    listen(svg, "click", () => saveSVG(this));
+    listen(png, "click", () => (this.choices.page === "advice" ? share(this) : savePNG(this)));
+    listen(full, "click", () => this.fillScreen());
+    listen(present, "click", () => new Presentation(this.shareable(), content.dataset.theme, this.t).open(content.parentElement));
+    for (const kind of ["pointerdown", "pointermove", "pointerup"]) listen(content, kind, (event) => drag(this, event));
+    listen(content, "pointerenter", () => this.look());
+    listen(content, "keydown", (event) => keys(this, event));
+    listen(content, "focusout", ({ target }) => setTimeout(() => this.keepFocus(target)));
+    listen(content, "wheel", (event) => wheel(this, event), { passive: false });
   }
 
-  /** Where a button goes with its click, who uses the keyboard stays in the panel.  @param {any} gone */
-  keepFocus(gone) {
+  /** Where a button goes with its click, who uses the keyboard stays in the panel.  @param {any} target */
+  keepFocus(target) {
     const { content } = this;
-    if (document.activeElement === document.body && content.isConnected && !gone.getClientRects().length) content.focus({ preventScroll: true });
+    if (document.activeElement === document.body && content.isConnected && !target.getClientRects().length) content.focus({ preventScroll: true });
   }
+
+  /** The run that is shown, all parts of its samples. */
+  get whole() {
+    return this.state.whole;
+  }
+
+  /** The part of it that is shown. */
+  get run() {
+    return shownRun(this.state);
+  }
+
+  /** Id of the job of the run that is shown. */
+  get jobId() {
+    return this.whole?.prompt_id;
+  }
+
+  /** @param {Partial<import("./panel-state.mjs").PanelState>} changes */
+  set(changes) {
+    this.state = { ...this.state, ...changes };
+    this.redraw();
+  }
+
+  /** @param {Partial<import("./panel-state.mjs").PanelChoices>} changes */
+  setChoices(changes) {
+    this.choices = { ...this.choices, ...changes };
+    this.redraw();
+  }
+
+  /** What the workflow keeps with the node.  @param {string} name @param {any} value */
+  keepProperty(name, value) {
+    this.node.properties ??= {};
+    this.node.properties[name] = value;
+  }
+
+  // In and out of the graph
 
   /** The node has entered a graph. */
   start() {
@@ -146,7 +158,7 @@ export class Panel {
     this.redraw();
   }
 
-  /** @param {any[]} entries */
+  /** @param {ResizeObserverEntry[]} entries */
   measureViews(entries) {
     for (const { target, contentRect } of entries) {
       const size = { w: Math.round(contentRect.width), h: Math.round(contentRect.height) };
@@ -161,15 +173,15 @@ export class Panel {
 
   /** See which theme the editor has; asked now and then only, for the answer costs more than a figure. */
   look() {
-    const light = brightness(getComputedStyle(this.content).color) < 0.5;
-    put(this.content, { "data-theme": light ? "light" : "dark" });
-    this.theme = light ? LIGHT : DARK;
+    const isLight = brightness(getComputedStyle(this.content).color) < 0.5; // dark words
+    put(this.content, { "data-theme": isLight ? "light" : "dark" });
+    this.theme = isLight ? LIGHT : DARK;
     this.redraw();
   }
 
-  /** Nodes 2.0 keeps the element of a rebuilt node on the page: move into it.  @param {any} key */
+  /** Nodes 2.0 keeps the element of a rebuilt node on the page: move into it.  @param {string} key */
   adopt(key) {
-    this.restoreChoices();
+    this.choices = restoreChoices(this.choices, this.node.properties);
     const old = this.hosts.get(key);
     this.follows(OWNERS.get(old) ?? null);
     if (old && old !== this.host && old.isConnected) {
@@ -182,19 +194,12 @@ export class Panel {
     this.redraw();
   }
 
-  /** Another panel was in this place, or handed it on before it had a run itself.  @param {any} last */
+  /** Another panel was in this place, or handed it on before it had a run itself.  @param {?Panel} last */
   follows(last) {
     if (!last || last === this) return;
     clearTimeout(last.leaving); // what is tried there may go on here
     this.before = last.whole ? last : last.before;
     last.before = null;
-  }
-
-  restoreChoices() {
-    const { gg_view: view, gg_second: second, gg_page: page } = this.node.properties ?? {};
-    if (PAGES.includes(page)) this.page = page;
-    if (TABS.includes(view)) this.view = view;
-    if (second === "none" || TABS.includes(second)) this.second = second;
   }
 
   /** The node has left its graph. The element stays: Nodes 2.0 may give it to the node that comes instead. */
@@ -207,85 +212,7 @@ export class Panel {
     this.palette?.disconnect();
     if (this.frame) cancelAnimationFrame(this.frame);
     this.frame = null;
-    this.images = new Map();
-  }
-
-  /** Numbers that arrive while the sampler runs.  @param {any} message */
-  step(message) {
-    if (this.finished === message.run) return;
-    if (this.whole?.run !== message.run) this.begin();
-    this.goOn(withSteps(this.whole, message));
-  }
-
-  /** A run as far as it has come.  @param {any} whole */
-  goOn(whole) {
-    const run = partOf(whole, this.part);
-    Object.assign(this, { whole, run, trouble: null });
-    if (this.follow) this.at = run?.steps.at(-1)?.i ?? this.at;
-    this.redraw();
-  }
-
-  begin() {
-    this.pause();
-    Object.assign(this, { run: null, whole: null, lit: null, follow: true, scale: null, note: "" });
-  }
-
-  /** A finished run: the record, or the file that holds it.  @param {any} record */
-  async show(record) {
-    if (record === this.shown) return;
-    this.shown = record;
-    const whole = record.file ? await this.fetchRecord(record.file) : record;
-    if (this.shown === record) this.take(whole);
-    this.redraw();
-  }
-
-  /** @param {any} run */
-  take(run) {
-    this.trouble = troubleWith(run);
-    if (this.trouble) return;
-    const [same, wasLive] = [this.run?.run === run.run, this.run?.live];
-    const usual = same && this.at === defaultStep(this.run, this.sample); // nobody chose a step
-    this.finished = run.run;
-    this.whole = run;
-    this.run = partOf(run, this.part);
-    if (!same) {
-      Object.assign(this, { scale: null, note: "", ...this.startAt(run) });
-      this.goOnTrying(run);
-      this.letGoBefore();
-    } else if (wasLive) this.sample = this.usualSample(run); // which stands for the batch is known at the end
-    if (this.follow || usual || !stepOf(run, this.at)) this.at = defaultStep(run, this.sample);
-    this.images = new Map();
-    this.look();
-  }
-
-  /** A report on the run that is shown, which may come before its record; a new object, so that its reasons are written anew.
-   * @param {any} report
-   */
-  takeReport(report) {
-    if (!this.whole) return;
-    const whole = { ...this.whole, report };
-    this.set({ whole, run: partOf(whole, this.part) });
-    if (this.watcher) this.tellVerdict(); // before the figures, which take longer
-  }
-
-  /** The panel of the node that undo has replaced, where it showed this very run.  @param {any} run */
-  replaced(run) {
-    return this.before?.run?.run === run.run ? this.before : null;
-  }
-
-  /** Where a reader begins: where that panel stood, on its page, else at what tells most.  @param {any} run */
-  startAt(run) {
-    const before = this.replaced(run);
-    const { page, at } = before ?? this;
-    return { page, at, sample: before?.sample ?? this.usualSample(run), follow: before?.follow ?? true };
-  }
-
-  /** What was tried out in that panel goes on here.  @param {any} run */
-  goOnTrying(run) {
-    const before = this.replaced(run);
-    if (!before || before.tryouts.owner !== before) return;
-    this.tryouts = before.tryouts;
-    this.tryouts.owner = this;
+    this.sheets = this.freshSheets();
   }
 
   /** What is tried here ends; what was tried in the panel before, too, unless it goes on here. */
@@ -299,97 +226,161 @@ export class Panel {
     this.before = null;
   }
 
-  /** The one that was chosen on this node, saved with the workflow; else the one that stands for the batch.
-   * @param {any} run
-   */
-  usualSample(run) {
-    const chosen = this.node.properties?.gg_sample;
-    return samplesOf(run).includes(chosen) ? chosen : defaultSample(run);
+  // A run comes in, as long as it goes on and when it has ended
+
+  begin() {
+    this.pause();
+    this.set(beginRun(this.state));
   }
 
-  /** @param {{filename: any}} given */
-  async fetchRecord({ filename }) {
-    this.trouble = { key: "reading" };
+  /** Numbers that arrive while the sampler runs.  @param {Message} message */
+  step(message) {
+    if (this.whole?.run !== message.run && this.state.finished !== message.run) this.pause();
+    this.set(receiveSteps(this.state, message));
+  }
+
+  /** A run as far as it has come.  @param {?Run} whole */
+  goOn(whole) {
+    this.set(continueRun(this.state, whole));
+  }
+
+  /** A finished run: the record, or the file that holds it.  @param {any} record */
+  async show(record) {
+    if (record === this.handed) return;
+    this.handed = record;
+    if (record.file) this.set({ trouble: { key: "reading" } });
+    const whole = record.file ? ((await this.editor.record(record.file.filename)) ?? { gone: true }) : record;
+    if (this.handed === record) this.take(whole);
     this.redraw();
-    return (await this.editor.record(filename)) ?? { gone: true };
   }
 
-  /** The job ended early.  @param {any} job */
+  /** @param {any} record */
+  take(record) {
+    const isNew = this.run?.run !== record.run;
+    const before = isNew ? this.replaced(record) : null;
+    this.state = takeRecord(this.state, record, this.usualSample(record), before && { at: before.state.at, sample: before.state.sample, follow: before.state.follow });
+    if (this.state.trouble) return;
+    if (before) this.choices = { ...this.choices, page: before.choices.page };
+    if (before && before.tryouts.owner === before) { // what was tried out there goes on here
+      this.tryouts = before.tryouts;
+      this.tryouts.owner = this;
+    }
+    if (isNew) this.letGoBefore();
+    this.sheets = this.freshSheets();
+    this.look();
+  }
+
+  /** The panel of the node that undo has replaced, where it showed this very run.  @param {Run} record */
+  replaced(record) {
+    return this.before?.run?.run === record.run ? this.before : null;
+  }
+
+  /** A report on the run that is shown.  @param {any} report */
+  takeReport(report) {
+    if (!this.whole) return;
+    this.set(takeReport(this.state, report));
+    if (this.watcher) this.verdict.draw(); // before the figures, which take longer
+  }
+
+  /** The report on a run is another one by now.  @param {string} run @param {any} report */
+  renew(run, report) {
+    if (this.whole?.run === run) this.takeReport(report);
+  }
+
+  /** The sample at which a reader begins: the one that was chosen on this node is saved with the workflow.  @param {?Run} run */
+  usualSample(run) {
+    return usualSample(run, this.node.properties?.gg_sample);
+  }
+
+  /** A job ended early; none is named where it may be any.  @param {string} [job] */
   endEarly(job) {
     if (!this.run?.live || (job && this.run.prompt_id !== job)) return;
-    blame(this.whole, { fault: "stopped" });
-    this.redraw();
+    this.blame({ fault: "stopped" });
   }
 
   /** The run goes on where its job does.  jobs: that run or wait, none as long as ComfyUI does not answer
    * @param {string[]} jobs
    */
   goOnWith(jobs) {
-    const { live, prompt_id: job, fault } = this.run ?? {};
+    const { live, prompt_id: job = "", fault } = this.run ?? {};
     if (!live || fault === "stopped") return;
-    blame(this.whole, { fault: jobs.includes(job ?? "") ? undefined : "away" });
-    this.redraw();
+    this.blame({ fault: jobs.includes(job) ? undefined : "away" });
   }
 
-  /** A job of this workflow ran without this node.  whole: the run that was shown when it ended  @param {any} whole */
+  /** A job of this workflow ran without this node.  whole: the run that was shown when it ended  @param {?Run} whole */
   leftOut(whole) {
     if (this.whole !== whole) return; // another one has begun since
-    blame(whole, { fault: "leftOut" });
+    this.blame({ fault: "leftOut" });
+  }
+
+  /** @param {{fault?: string}} fault */
+  blame(fault) {
+    blame(this.whole, fault);
     this.redraw();
   }
 
-  /** @param {Partial<any>} changes */
-  set(changes) {
-    Object.assign(this, changes);
-    this.redraw();
-  }
+  // What a person does
 
-  /** What every view draws. */
-  state() {
-    const { run, at: step, sample, t, images } = this; // a file is of these, though others are chosen while it waits
-    const scale = { gamma: this.scale ?? undefined, mix: (/** @type {number} */ at) => this.mix(at, run, sample, images) };
-    return { run, step, sample, t, ...scale, captioned: this.info, image: (/** @type {any} */ sheet) => this.image(sheet, images) };
-  }
-
-  /** Light a step wherever it is shown; null for none.  @param {any} step */
+  /** Light a step wherever it is shown; null for none.  @param {?number} step */
   light(step) {
-    if (step !== this.lit) this.set({ lit: step });
+    if (step !== this.state.lit) this.set({ lit: step });
   }
 
-  /** The view beside the chosen one, null for none. */
-  partner() {
-    const fits = this.room >= this.wide && this.second !== "none";
-    const second = this.second === this.view ? null : this.second;
-    return fits ? (second ?? viewOf(this.view).partner) : null;
+  /** Show a step and stay there.  @param {number} step */
+  goTo(step) {
+    this.set(goToStep(this.state, step));
   }
 
-  /** @param {any} view */
-  chooseSecond(view) {
-    this.node.properties ??= {};
-    this.node.properties.gg_second = view;
-    this.set({ second: view });
+  /** A view, on its page.  @param {string} view */
+  choose(view) {
+    if (this.numbers.isOpen) this.numbers.toggle();
+    this.set({ note: "" });
+    this.keepProperty("gg_view", view);
+    this.setChoices({ view, page: "geometry" });
   }
 
-  /** Show another part of the samples, at the same step.  @param {string} name */
-  choosePart(name) {
-    Object.assign(this, { part: name, run: partOf(this.whole, name) });
-    this.images = new Map();
-    this.set({ scale: null, note: "" });
+  /** @param {string} page */
+  choosePage(page) {
+    this.keepProperty("gg_page", page);
+    this.setChoices({ page });
+  }
+
+  /** The view beside the first, or "none".  @param {string} second */
+  chooseSecond(second) {
+    this.keepProperty("gg_second", second);
+    this.setChoices({ second });
+  }
+
+  /** Show another part of the samples, at the same step.  @param {string} part */
+  choosePart(part) {
+    this.sheets = this.freshSheets();
+    this.set(choosePart(this.state, part));
   }
 
   /** @param {number} sample */
   chooseSample(sample) {
-    this.node.properties ??= {};
-    this.node.properties.gg_sample = sample;
+    this.keepProperty("gg_sample", sample);
     this.set({ sample });
   }
 
-  /** @param {any} view */
-  choose(view) {
-    this.node.properties ??= {};
-    this.node.properties.gg_view = view;
-    this.parts.numbers.getAttribute("aria-pressed") === "true" && this.toggleTable();
-    this.set({ view, page: "geometry", note: "" });
+  playOrPause() {
+    if (this.timer) return this.pause();
+    if (this.state.at >= lastStep(this.run)) this.goTo(0);
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.timer = setInterval(() => this.playOn(), calm ? CALM_PACE : PACE);
+    return this.redraw();
+  }
+
+  playOn() {
+    const { at } = this.state;
+    if (document.hidden || at >= lastStep(this.run)) this.pause();
+    else this.goTo(at + 1);
+  }
+
+  pause() {
+    if (this.timer) clearInterval(this.timer);
+    this.timer = null;
+    this.redraw();
   }
 
   /** Show the panel alone, laid out as in the wide tab, or in its place again. */
@@ -401,16 +392,11 @@ export class Panel {
     return host.requestFullscreen().catch(() => this.set({ note: this.t("noFull") }));
   }
 
-  /** @param {any} page */
-  choosePage(page) {
-    this.node.properties ??= {};
-    this.node.properties.gg_page = page;
-    this.set({ page });
-  }
+  // What is tried of the run, and where its numbers are set
 
   /** Whether the buttons are in view that try other scales. */
   get offersTries() {
-    return this.page === "advice";
+    return this.choices.page === "advice";
   }
 
   /** Runs at other scales take the place of the pair of pictures. */
@@ -429,7 +415,7 @@ export class Panel {
     return Boolean(source && source.reason !== "listed");
   }
 
-  /** The run that is judged: {run, record} for `Advice`; null where it cannot be queued again. */
+  /** The run that is judged, as `Advice` takes it; null where it cannot be queued again.  @returns {?Judged} */
   judged() {
     const { whole, node, editor } = this;
     const job = whole?.prompt_id;
@@ -438,70 +424,92 @@ export class Panel {
     return { run: { ...place, run: whole.run, live: whole.live, ended: whole.fault === "stopped" }, record: whole };
   }
 
-  /** The run before this one of the same sampler, {run, record, report}, while this one goes on; null where nobody knows. */
-  /** @returns {any} */
+  /** The run before this one of the same sampler, {run, record, report}, while this one goes on; null where nobody knows.
+   * @returns {any}
+   */
   earlier() {
     return null;
   }
 
-  /** The report on a run is another one by now.  @param {any} run @param {any} report */
-  renew(run, report) {
-    if (this.whole?.run === run) this.takeReport(report);
-  }
-
+  /** What is tried has changed. */
   changed() {
     this.redraw();
   }
 
-  /** Up and down go from row to row of the table, Enter shows the row's step.  @param {any} event */
-  turnRow(event) {
-    const row = event.target.closest("tr[data-step]");
-    /** @type {Record<string, any>} */ const rows = { ArrowDown: row?.nextElementSibling, ArrowUp: row?.previousElementSibling };
-    const next = rows[event.key];
-    if (!row || (!next && event.key !== "Enter")) return;
-    event.preventDefault();
-    event.stopPropagation();
-    if (next) next.focus();
-    else this.goTo(stepOfRow(event));
+  /** Where the scale of the run is set.  @returns {?Source} */
+  source() {
+    return this.checked(this.scalePlace(), knobOf(this.whole, CFG));
   }
 
-  /** Show a step and stay there.  @param {any} step */
-  goTo(step) {
-    const last = this.lastStep();
-    this.set({ at: Math.max(0, Math.min(last, step)), follow: false, note: "" });
+  /** Where the wires alone say that it is set. */
+  scalePlace() {
+    return scaleSource(this.editor.root(), this.node);
   }
 
-  lastStep() {
-    return Math.max(0, (this.run?.n || (this.run?.steps?.at(-1)?.i ?? 0) + 1) - 1);
+  /** A source, if the job of the run that is shown bears it out.  @param {?Source} source @param {Knob} knob */
+  checked(source, { value }) {
+    const job = source?.held && this.judged()?.run.prompt_id;
+    return followed(this.editor.root(), source, job && this.editor.advice?.promptOf(job), value ?? NaN);
   }
 
-  playOrPause() {
-    if (this.timer) return this.pause();
-    if (this.at >= this.lastStep()) this.goTo(0);
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.timer = setInterval(() => this.playOn(), calm ? CALM_PACE : PACE);
-    return this.redraw();
+  /** Where the number is set that the report on the run is about. */
+  knobSource() {
+    return this.sourceOf(knobOf(this.whole));
   }
 
-  playOn() {
-    if (document.hidden || this.at >= this.lastStep()) return this.pause();
-    return this.goTo(this.at + 1);
+  /** Where a knob of the run is set.  @param {Knob} knob @returns {?Source} */
+  sourceOf(knob) {
+    const root = this.editor.root();
+    if (knob.kind === CFG) return this.source();
+    const node = knob.node && nodeAt(root, knob.node); // a trace from elsewhere names nodes of another graph
+    return node && (node.title ?? node.type) === knob.title ? this.checked(knobSource(root, "", knob), knob) : null;
   }
 
-  pause() {
-    if (this.timer) clearInterval(this.timer);
-    this.timer = null;
+  /** Write the number that the verdict offers, and let the seed that was judged run with it. */
+  runAgain() {
+    const [value, source, judged] = [this.verdict.offered, this.knobSource(), this.judged()];
+    if (value === null || !source?.widget || !judged) return null; // gone since the button was drawn
+    return runAgain(this, judged.run, source, value);
+  }
+
+  /** The graph is about to be queued, and its run is to come here: an inspector has a recorder of its own. */
+  willRun() {}
+
+  applyVerdict() {
+    const value = this.verdict.offered;
+    if (knobOf(this.whole).kind === CFG) this.state = { ...this.state, scale: value };
+    if (value !== null) this.write(this.knobSource(), value);
+  }
+
+  useScale() {
+    this.write(this.source(), Number((this.state.scale ?? ownScale(this.state)).toFixed(2)));
+  }
+
+  /** @param {?Source} source @param {number} value */
+  write(source, value) {
+    if (!source?.widget) return;
+    this.editor.write(source, value);
     this.redraw();
   }
 
-  toggleTable() {
-    const { numbers, copy, table: place } = this.parts;
-    const on = place.hidden;
-    place.hidden = !on;
-    copy.hidden = !on;
-    this.light(null);
-    numbers.setAttribute("aria-pressed", String(on));
-    this.redraw();
+  /** The workflow and the prompt of the run that is shown; of the graph as it is, where the server has forgotten its job. */
+  async sources() {
+    const { editor, jobId } = this;
+    const { workflow, prompt, output } = (jobId && (await editor.job?.(jobId))) || (await editor.sources());
+    return { workflow, prompt: prompt ?? output };
+  }
+
+  // Drawing
+
+  freshSheets() {
+    return new Sheets((path) => this.editor.address(path), () => this.redraw());
+  }
+
+  /** What every view draws.  A file is of these, though others are chosen while it waits. */
+  drawn() {
+    const { run, t, sheets, choices, state: { at: step, sample, scale } } = this;
+    return { run, step, sample, t, sheets, gamma: scale ?? undefined, captioned: choices.info,
+      mix: (/** @type {number} */ at) => sheets.mix(run, at, sample), image: (/** @type {any} */ sheet) => sheets.image(sheet) };
   }
 
   /** Draw once, in the next frame. */
@@ -515,383 +523,56 @@ export class Panel {
 
   draw() {
     if (this.width < 20) return;
-    const { main, beside } = this.parts;
-    const { theme } = this;
-    const partner = this.partner();
-    this.keepSample();
-    this.views.main.draw(this.view, theme);
-    this.views.beside.draw(partner, theme);
-    this.views.track.draw("ticks", theme);
-    const lines = this.controls(partner); // after the drawings: words on a canvas wait for all styles that a write has touched
-    const about = [this.parts.facts.textContent.replaceAll("\u00a0", " "), ...lines].filter(Boolean);
-    put(main.canvas, { "aria-label": ariaWords(this.t(viewOf(this.view).title ?? this.view), about) });
-    put(beside.canvas, { "aria-label": partner ? this.t(partner) : "" });
-    if (!this.parts.table.hidden) this.drawTable();
+    const { theme, t, views, choices: { view }, parts: { main, beside, facts } } = this;
+    const hasRoom = this.room >= this.wide;
+    const partner = partnerOf(this.choices, hasRoom);
+    this.state = settleSample(this.state, this.node.properties?.gg_sample);
+    views.main.draw(view, theme);
+    views.beside.draw(partner, theme);
+    views.track.draw("ticks", theme);
+    const lines = this.drawControls(partner, hasRoom); // after the drawings: words on a canvas wait for all styles that a write has touched
+    const words = [facts.textContent.replaceAll("\u00a0", " "), ...lines].filter(Boolean);
+    put(main.canvas, { "aria-label": ariaWords(t(viewOf(view).title ?? view), words) });
+    put(beside.canvas, { "aria-label": partner ? t(partner) : "" });
+    if (this.numbers.isOpen) this.numbers.draw();
   }
 
-  /** The image of a sheet once it is there, else null.  @param {any} sheet @param {Map<string, any>} images */
-  image(sheet, images) {
-    if (!sheet) return null;
-    let known = images.get(sheet.filename);
-    if (!known) {
-      known = { image: new Image(), state: "waiting" };
-      images.set(sheet.filename, known);
-      this.expect(new Promise((done) => {
-        known.image.onload = () => done("there");
-        known.image.onerror = () => done("gone");
-        known.image.src = this.editor.address(addressOf(sheet));
-      }).then((state) => Object.assign(known, { state })));
-    }
-    return known.state === "there" ? known.image : null;
-  }
-
-  /** Both predictions of the step nearest to `step`, to be mixed, once they are there: see mix.mjs; else null.
-   * @param {any} step @param {any} run @param {number} sample @param {Map<string, any>} images
-   */
-  mix(step, run, sample, images) {
-    const pictures = run?.pictures;
-    const sheet = nearestSheet(pictures?.mix, step);
-    if (!sheet) return null;
-    if (!images.has(sheet.filename)) {
-      images.set(sheet.filename, null);
-      this.expect(this.fetchMix(images, sheet, { i: sheet.i, scale: sheet.scale, size: pictures.mix.size, rows: pictures.samples.length }));
-    }
-    const pair = images.get(sheet.filename);
-    return pair && { ...pair, row: rowOf(pictures, sample) };
-  }
-
-  /** @param {Map<string, any>} images @param {any} sheet @param {any} about */
-  async fetchMix(images, sheet, about) {
-    const answer = await fetch(this.editor.address(addressOf(sheet))).catch(() => null);
-    const bytes = answer?.ok ? await answer.arrayBuffer().catch(() => null) : null;
-    if (bytes) images.set(sheet.filename, { ...about, values: new Int16Array(bytes) }); // else it went with its run
-  }
-
-  /** A picture is on its way; once it is there, or will not come, it is drawn.  @param {Promise<any>} picture */
-  async expect(picture) {
-    this.coming.add(picture);
-    await picture;
-    this.coming.delete(picture);
-    this.redraw();
-  }
-
-  /** Bring every control in line with the state; returns the sentences that the panel says.  @param {any} partner */
-  controls(partner) {
-    const { tabs, second, beside, scrub, count, play, what, words, facts: place } = this.parts;
-    const { csv: sheet, svg, png, numbers } = this.parts;
-    const last = this.lastStep();
-    const known = Boolean(this.run?.steps?.length);
-    const here = facts(this.run, this.at, this.sample, this.t);
-    const aside = this.lit !== null && this.lit !== this.at;
-    markTabs(tabs, (tab) => tab.dataset.view === this.view);
-    this.showPage();
-    put(second, { hidden: this.room < this.wide, value: partner ?? "none" });
-    put(beside.box, { hidden: !partner });
-    const shown = aside ? facts(this.run, Number(this.lit), this.sample, this.t) : here;
-    put(place, { textContent: shown.replace(INSIDE, "\u00a0"), "data-lit": aside ? "" : null });
-    put(scrub, { max: String(last), value: String(this.at), "aria-valuetext": here || this.t("empty") });
-    put(count, { textContent: known ? `${nth(this.at)}/${nth(last)}` : "\u2013" });
-    for (const part of [scrub, play, sheet, png, numbers]) put(part, { disabled: !known });
-    const { figure } = viewOf(this.view);
-    put(svg, { disabled: !known || !figure, title: this.t(figure ? "svgTip" : "noSvg") });
-    const plays = this.timer ? "pause" : "play";
-    put(play, { textContent: SIGNS[plays], "aria-label": this.t(plays), title: this.t(plays) });
-    this.tellVerdict();
+  /** Bring every control in line; returns the sentences that the panel says.  @param {?string} partner @param {boolean} hasRoom */
+  drawControls(partner, hasRoom) {
+    const { parts, state, choices, t } = this;
+    markTabs(parts.tabs, (tab) => tab.dataset.view === choices.view);
+    this.drawPage(partner, hasRoom);
+    put(parts.beside.box, { hidden: !partner });
+    putAll(parts, stepControls(state, Boolean(this.timer), t));
+    this.verdict.draw();
     this.change.draw();
-    this.fillParts(this.parts.part);
-    this.fillSamples(this.parts.sample);
-    put(what, { hidden: ![this.view, partner].some((view) => viewOf(view)?.scales) });
-    this.obstacle = null;
-    if (!what.hidden) this.scaleControls();
-    const state = { run: this.run, step: this.at, sample: this.sample, view: this.view, trouble: this.trouble };
-    const now = status({ ...state, note: this.obstacle ?? this.note }, this.t);
-    const lines = [...now, ...this.pictureWords()];
-    put(words, { "data-quiet": now.length ? null : "" });
-    this.say(words, joined(lines));
-    put(this.parts.note, { textContent: this.page === "advice" ? joined(status({ ...state, view: null, note: this.note }, this.t)) : "" });
+    for (const [name, { options, chosen, hidden }] of Object.entries(chooserOptions(state, t))) {
+      offer(parts[name], options, chosen);
+      put(parts[name], { hidden });
+    }
+    const obstacle = parts.what.hidden ? null : this.drawScale();
+    const about = { ...state, run: this.run, step: state.at };
+    const standing = status({ ...about, view: choices.view, note: obstacle ?? state.note }, t);
+    const lines = [...standing, ...pictureWords(this.drawn(), choices.view)];
+    const live = this.run?.live || this.timer ? "off" : "polite"; // words for the eye at once; read aloud once they have settled
+    put(parts.words, { "data-quiet": standing.length ? null : "", "aria-live": live, textContent: joinSentences(lines) });
+    put(parts.note, { textContent: choices.page === "advice" ? joinSentences(status({ ...about, view: null }, t)) : "" });
     return lines;
   }
 
-  /** One page of the two: what belongs to the other is not there, not even for the keyboard. */
-  showPage() {
-    const { pages, head, stage, side, advice, asks, says, info, acts, files, png, full } = this.parts;
-    const geometry = this.page === "geometry";
-    const row = geometry ? files : acts;
-    if (full.parentElement !== row) row.append(png, full);
-    put(png, { textContent: this.t(geometry ? "png" : "share"), title: this.t(geometry ? "pngTip" : "shareTip") });
-    markTabs(pages, (page) => page.dataset.page === this.page);
-    put(this.content, { "data-page": this.page });
-    for (const part of [head, stage, side]) put(part, { hidden: !geometry });
-    put(advice, { hidden: geometry });
-    put(asks, { textContent: this.t(`${this.view}Asks`) });
-    put(info, { "aria-pressed": String(this.info) });
-    put(says, { hidden: !this.info, textContent: this.t(`${this.view}Says`) });
-    put(this.content, { "data-info": this.info ? "" : null });
+  /** One page of the two.  @param {?string} partner @param {boolean} hasRoom */
+  drawPage(partner, hasRoom) {
+    const { parts, choices } = this;
+    const row = choices.page === "geometry" ? parts.files : parts.acts;
+    if (parts.full.parentElement !== row) row.append(parts.png, parts.full);
+    markTabs(parts.pages, (page) => page.dataset.page === choices.page);
+    putAll(parts, pageControls(this.state, choices, partner, hasRoom, this.t));
   }
 
-  /** Words for the eye at once; readers aloud get them at most once a second, through aria-live on a settled text.
-   * @param {any} place @param {string} sentence
-   */
-  say(place, sentence) {
-    put(place, { "aria-live": this.run?.live || this.timer ? "off" : "polite", textContent: sentence });
-  }
-
-  pictureWords() {
-    const view = viewOf(this.view);
-    if (!view.pictures || !this.run) return [];
-    const { pictures } = this.run;
-    if (!view.available(this.run)) { // the figure itself says so; this is for those who do not see it
-      const { missing, advice } = noPictures(this.run, this.t);
-      return [missing, advice].filter(Boolean);
-    }
-    const sheet = nearestSheet(pictures, this.at);
-    const { gain, clipped, scale } = sheet.scales ?? pictures;
-    const facts = { gain: number(gain), clipped: number(100 * clipped, 2), scale: number(scale) };
-    const gone = this.images.get(sheet.filename)?.state === "gone" && this.t("noPicture", { i: nth(sheet.i) });
-    const nearest = sheet.i !== this.at && this.t("nearest", { i: nth(sheet.i) });
-    const kept = pictures.samples[rowOf(pictures, this.sample)];
-    const other = kept !== this.sample && this.t("otherSample", { sample: kept });
-    return [gone, nearest, other, this.t("gain", facts)].filter(Boolean);
-  }
-
-  /** The first steps of a run tell which samples there are. */
-  keepSample() {
-    const samples = samplesOf(this.run);
-    if (samples.length && !samples.includes(this.sample)) this.sample = this.usualSample(this.run);
-  }
-
-  /** @param {HTMLSelectElement} select */
-  fillParts(select) {
-    const names = partsOf(this.whole);
-    const key = names.join("|");
-    if (select.dataset.key !== key) {
-      select.dataset.key = key;
-      select.replaceChildren(...names.map((name) => element("option", { value: name }, name)));
-    }
-    put(select, { value: this.run?.part ?? "", hidden: !names.length });
-  }
-
-  /** @param {HTMLSelectElement} select */
-  fillSamples(select) {
-    const { labels: own } = this.run ?? { labels: [] };
-    const samples = samplesOf(this.run);
-    const labels = samples.map((b) => (own?.[b] ? `${b} \u00b7 ${own[b]}` : `${this.t("sample")} ${b}`));
-    const key = labels.join("|");
-    if (select.dataset.key !== key) {
-      select.dataset.key = key;
-      select.replaceChildren(...labels.map((words, k) => element("option", { value: samples[k] }, words)));
-    }
-    put(select, { value: String(this.sample), hidden: samples.length < 2 });
-  }
-
-  ownScale() {
-    const scale = stepOf(this.run, this.at)?.gamma ?? NaN;
-    return Number.isFinite(scale) ? scale : (this.run?.cfg ?? 1);
-  }
-
-  /** Where the scale of the run comes from. */
-  source() {
-    return this.checked(this.scalePlace(), knobOf(this.whole, CFG));
-  }
-
-  /** The same by the wires alone. */
-  scalePlace() {
-    return scaleSource(this.editor.root(), this.node);
-  }
-
-  /** A source, if the job of the run that is shown bears it out.  @param {any} source @param {{value: any}} given */
-  checked(source, { value }) {
-    const job = source?.held && this.judged()?.run.prompt_id;
-    return followed(this.editor.root(), source, job && this.editor.advice?.promptOf(job), value);
-  }
-
-  scaleControls() {
-    const { scale, scaleWords, use } = this.parts;
-    const own = this.ownScale();
-    const shown = this.scale ?? own;
-    put(scale, { max: String(Math.min(MOST_SCALE, Math.max(8, 2 * Math.ceil(own)))), value: String(shown) });
-    put(scaleWords, { textContent: number(shown) });
-    const source = this.source();
-    const name = source && `${source.node.title ?? source.node.type} (${source.node.id})`;
-    const title = source ? this.t(source.reason ?? "useTip", { node: name }) : this.t("nowhere");
-    put(use, { textContent: this.t("use", { value: number(shown) }), disabled: !source?.widget || !this.run, title });
-    this.obstacle = source?.widget ? null : title;
-  }
-
-  /** The verdict on the run that is shown: a line with a colour, its reasons, and the scale that it suggests. */
-  tellVerdict() {
-    const { verdict: place, aloud, sign, headline, apply, again, explain } = this.parts;
-    const { whole, t } = this;
-    const found = this.run && !this.trouble ? (verdictOf(whole, this.editor.locale()) ?? verdictSoFar(whole, this.earlier()?.report?.range ?? null, t)) : null; // it may come before the record
-    put(place, { hidden: !found, "data-colour": found?.colour ?? null });
-    put(explain, { hidden: !found?.why.length });
-    put(aloud, { textContent: whole?.report ? (found?.headline ?? "") : "" }); // not at every step
-    if (this.page === "advice") this.advice.draw(found && this.judged());
-    if (this.offersTries) this.tries.draw();
-    put(this.parts.present, { hidden: this.page !== "advice" || !found || this.shareable().columns.length < 2 });
-    if (!found) return [apply, again].forEach((button) => put(button, { hidden: true }));
-    put(sign, { textContent: found.sign });
-    put(headline, { textContent: found.headline, title: found.headline });
-    this.explain(found);
-    this.offerScale(this.offered);
-  }
-
-  /** Whether the reasons are shown: as somebody chose, else where the room beside the pictures is theirs. */
-  get reasonsOpen() {
-    return this.open ?? (this.page === "advice" && this.host.clientWidth >= ROOM_FOR_WHY);
-  }
-
-  /** Why, in three sentences; below them how that is known.
-   * @param {{why: any, errand: any, reasons: any, findings: any}} given
-   */
-  explain({ why: lines, errand, reasons: numbers, findings }) {
-    const { why, reasons, how, evidence } = this.parts;
-    const open = this.reasonsOpen;
-    put(why, { "aria-expanded": String(open) });
-    put(how, { "aria-expanded": String(this.deep), hidden: !open || !(numbers.length || findings.length) });
-    put(reasons, { hidden: !open });
-    put(evidence, { hidden: !open || !this.deep });
-    const compared = this.occupied || this.advice.isThere; // with a picture at another scale
-    if (this.reasoned?.whole === this.whole && this.reasoned?.compared === compared) return;
-    this.reasoned = { whole: this.whole, compared };
-    fillLists(reasons, lines.filter((/** @type {string} */ line) => !compared || line !== errand));
-    fillLists(evidence, numbers.filter((/** @type {string} */ line) => !lines.includes(line)), findings);
-  }
-
-  /** Where the number is set that the report on the run is about. */
-  knobSource() {
-    return this.sourceOf(knobOf(this.whole));
-  }
-
-  /** Where a knob of the run is set.  @param {Knob} knob */
-  sourceOf(knob) {
-    const root = this.editor.root();
-    if (knob.kind === CFG) return this.source();
-    const node = knob.node && nodeAt(root, knob.node); // a trace from elsewhere names nodes of another graph
-    return node && (node.title ?? node.type) === knob.title ? this.checked(knobSource(root, "", knob), knob) : null;
-  }
-
-  /** The number that can be taken: the suggested one, or the one that was seen beside the run's own. */
-  get offered() {
-    const seen = this.page === "advice" && this.advice.isThere && !this.advice.isKept ? this.advice.value : null;
-    return verdictOf(this.whole)?.suggested ?? seen;
-  }
-
-  /** The buttons that write the number that is offered, where there is one and a node that takes it.
-   * @param {any} value
-   */
-  offerScale(value) {
-    const { apply, again } = this.parts;
-    const [source, { name: knob }] = [this.knobSource(), knobOf(this.whole)];
-    const taken = this.tryouts.takesValueOf(knobOf(this.whole)); // its own buttons say so
-    const hidden = value === null || !source?.widget || taken;
-    put(apply, { hidden });
-    put(again, { hidden: hidden || !this.judged() });
-    if (hidden) return;
-    const facts = { knob, value: number(value) };
-    const readers = readersOf(this.editor.root(), source).map(({ node }) => placeName(this.editor.root(), node, this.t));
-    const shared = readers.length > 1 ? this.t("shared", { nodes: readers.join(", ") }) : "";
-    put(apply, { textContent: this.t("apply", facts), title: shared });
-    put(again, { textContent: this.t("applyAgain", facts), title: [this.t("applyAgainTip"), shared].join(" ") });
-  }
-
-  /** Write the number, and let the seed that was judged run with it. */
-  runAgain() {
-    const [value, source, about] = [this.offered, this.knobSource(), this.judged()];
-    if (value === null || !source?.widget || !about) return null; // gone since the button was drawn
-    return runAgain(this, about.run, source, value);
-  }
-
-  /** The graph is about to be queued, and its run is to come here: an inspector has a recorder of its own. */
-  willRun() {}
-
-  applyVerdict() {
-    const value = this.offered;
-    if (knobOf(this.whole).kind === CFG) this.scale = value;
-    if (value !== null) this.write(this.knobSource(), value);
-  }
-
-  useScale() {
-    this.write(this.source(), Number((this.scale ?? this.ownScale()).toFixed(2)));
-  }
-
-  /** @param {any} source @param {any} value */
-  write(source, value) {
-    if (!source?.widget) return;
-    this.editor.write(source, value);
-    this.redraw();
-  }
-
-  drawTable() {
-    const { table: place } = this.parts;
-    const key = [this.run?.run, this.run?.part, this.run?.live, this.run?.steps?.length, this.sample].join();
-    if (place.dataset.key !== key) {
-      /** @param {any} value */
-      const words = (value) => (typeof value === "string" ? value : number(value));
-      fillTable(place, table(this.run, this.sample), words);
-      place.dataset.key = key;
-    }
-    markRows(place, this.at, this.lit);
-  }
-
-  saveNumbers() {
-    download(new Blob([csv(table(this.run, this.sample))], { type: "text/csv" }), fileName(this, "csv"));
-  }
-
-  async copyNumbers() {
-    const rows = table(this.run, this.sample);
-    const copied = await navigator.clipboard?.writeText(csv(rows)).then(() => true, () => false);
-    this.set({ note: this.t(copied ? "copied" : "notCopied", { rows: rows.length - 1 }) });
-  }
-
-  /** Of the run that is shown. */
-  get jobId() {
-    return this.whole?.prompt_id;
-  }
-
-  /** The workflow and the prompt of the run that is shown; of the graph as it is, where the server has forgotten its job. */
-  async sources() {
-    const { editor, jobId } = this;
-    const { workflow, prompt, output } = (jobId && (await editor.job?.(jobId))) || (await editor.sources());
-    return { workflow, prompt: prompt ?? output };
+  /** The slider of another scale; returns why that cannot be written, null where it can. */
+  drawScale() {
+    const { controls, obstacle } = scaleControls(this.state, this.source(), this.t);
+    putAll(this.parts, controls);
+    return obstacle;
   }
 }
-
-/** Say which of some tabs is chosen; the Tab key reaches it alone.
- * @param {any[]} tabs @param {(tab: any) => boolean} isChosen
- */
-function markTabs(tabs, isChosen) {
-  for (const tab of tabs) {
-    const chosen = isChosen(tab);
-    put(tab, { "aria-selected": chosen, tabindex: chosen ? 0 : -1 });
-  }
-}
-
-/** @type {Record<string, number>} */
-const TURNS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
-
-/** Arrows go from tab to tab, and choose.  @param {any} event @param {any[]} tabs */
-function turnTab(event, tabs) {
-  const turn = TURNS[event.key];
-  if (!turn) return;
-  event.preventDefault();
-  event.stopPropagation();
-  const next = tabs[(tabs.findIndex(({ ariaSelected }) => ariaSelected === "true") + turn + tabs.length) % tabs.length];
-  next.click();
-  next.focus();
-}
-
-/** Why a record cannot be shown, null where it can.  @param {{gone: any, v: any}} given */
-function troubleWith({ gone, v }) {
-  if (gone) return { key: "gone" };
-  return v > VERSION ? { key: "newer", v } : null;
-}
-
-/** The step of the table's row that an event comes from, null outside the rows.  @param {any} given */
-function stepOfRow({ target }) {
-  const row = target.closest("tr[data-step]");
-  return row ? Number(row.dataset.step) : null;
-}
-
-/** Sentences in a row; what does not end with a full stop is set off by a dot.  @param {string[]} lines */
-const joined = (lines) => lines.map((line, k) => (k < lines.length - 1 && !line.endsWith(".") ? `${line} \u00b7` : line)).join(" ");

@@ -56,22 +56,22 @@ function stacked(head, body, h) {
  * @param {any} panel
  */
 async function figureState(panel) {
-  const state = { ...panel.state(), ...FIGURE };
-  drawView(element("canvas"), panel.view, state, 1);
-  await Promise.all(panel.coming);
+  const state = { ...panel.drawn(), ...FIGURE };
+  drawView(element("canvas"), panel.choices.view, state, 1);
+  await Promise.all(state.sheets.coming);
   return state;
 }
 
 /** @param {any} panel */
-const titleOf = (panel) => panel.t(viewOf(panel.view).title ?? panel.view);
+const titleOf = (panel) => panel.t(viewOf(panel.choices.view).title ?? panel.choices.view);
 
 /** The name of a file.  @param {any} panel @param {string} ending */
 export const fileName = (panel, ending) =>
-  panel.page === "advice" ? `guidance-advice.${ending}` : `guidance-${panel.view}-step-${nth(panel.at)}.${ending}`;
+  panel.choices.page === "advice" ? `guidance-advice.${ending}` : `guidance-${panel.choices.view}-step-${nth(panel.state.at)}.${ending}`;
 
 /** @param {any} panel */
 export async function saveSVG(panel) {
-  const { figure } = viewOf(panel.view);
+  const { figure } = viewOf(panel.choices.view);
   const { run, whole } = panel;
   if (!figure || !run) return;
   const [name, title] = [fileName(panel, "svg"), titleOf(panel)];
@@ -84,7 +84,7 @@ export async function saveSVG(panel) {
 
 /** @param {any} panel */
 export async function savePNG(panel) {
-  const { view, whole } = panel;
+  const { whole, choices: { view } } = panel;
   const [name, title, sources, body] = [fileName(panel, "png"), titleOf(panel), panel.sources(), element("canvas")];
   drawView(body, view, await figureState(panel), SCALE);
   const head = headOf(whole, title, panel.editor.locale(), panel.t);

@@ -140,9 +140,9 @@ class TabPanel extends Panel {
   /** Once for each page: after that, and while a pointer is pressed, whoever drags the panel has the last word. */
   makeRoom() {
     const settling = Date.now() - (this.appeared ?? 0) < SETTLING && !document.querySelector(":active");
-    if (!this.host.clientHeight || (this.raised.has(this.page) && !settling)) return; // the editor has not laid it out yet
-    this.raised.add(this.page);
-    makeRoom(this.host, WANTED[this.page]);
+    if (!this.host.clientHeight || (this.raised.has(this.choices.page) && !settling)) return; // the editor has not laid it out yet
+    this.raised.add(this.choices.page);
+    makeRoom(this.host, WANTED[this.choices.page]);
   }
 
   /** Where the editor took the panel away, as for App mode, or its window got another size, it lays it out anew.
@@ -183,7 +183,8 @@ class TabPanel extends Panel {
   /** Another run comes. */
   turn() {
     this.begin();
-    Object.assign(this, { shown: null, finished: null });
+    this.handed = null;
+    this.set({ finished: null });
   }
 
   scalePlace() {

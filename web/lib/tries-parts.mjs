@@ -62,7 +62,7 @@ export class TriesView {
    */
   open(kind, act) {
     const { panel, tryouts } = this;
-    const seen = panel.page === "advice";
+    const seen = panel.choices.page === "advice";
     if (!seen) panel.choosePage("advice");
     if (seen || tryouts.opened !== kind) act();
   }
