@@ -160,7 +160,7 @@ interface View {
   ofStep?: boolean;
   scales?: boolean;
   tells?: string[];
-  en: [string, string, string];
+  en: [string, string, string?];
   zh?: string[];
   says: string;
   marks: [(theme: Theme) => Command[], string][];
