@@ -85,7 +85,7 @@ editor.advice = new Advice(editor);
 const tab = new Tab({ ...editor, wheel: null }); // there the wheel scrolls
 
 /** Drag the canvas. Newer Nodes 2.0 begins it itself, and from then on the canvas has the pointer.
- * @param {any} event
+ * @param {PointerEvent} event
  */
 function pan(event) {
   const begin = () => app.canvas[PANS[event.type]](event);
@@ -101,7 +101,7 @@ function changed() {
 }
 
 /** A node's size as it is drawn: Nodes 2.0 gives a node the room that it needs, and need not write that into the graph.
- * @param {any} node
+ * @param {GraphNode} node
  */
 function drawnSize(node) {
   /** @type {?HTMLElement} */
@@ -145,7 +145,7 @@ function sayInAppMode(summary) {
 }
 
 /** Say something above the graph; older editors have no buttons there.
- * @param {any} title @param {any} [description] @param {any} [action]
+ * @param {string} title @param {any} [description] @param {any} [action]
  */
 function announce(title, description, action, kind = "success") {
   const shown = [...panels.values(), ...[...tab.places.values()].map(({ panel }) => panel)].find(({ host }) => host === document.fullscreenElement);
@@ -155,7 +155,7 @@ function announce(title, description, action, kind = "success") {
   return toast?.add?.({ severity: "success", summary: title, detail: description, life: TOAST });
 }
 
-/** Bring a node into view, in the subgraph that it stands in.  @param {any} node */
+/** Bring a node into view, in the subgraph that it stands in.  @param {GraphNode} node */
 function show(node) {
   const { canvas } = app;
   const opens = canvas.graph !== node.graph;
@@ -169,7 +169,7 @@ function show(node) {
   }, OPENED);
 }
 
-/** @param {any} node */
+/** @param {GraphNode} node */
 function keepInspector(node) {
   const { graph } = node;
   graph.beforeChange();
@@ -203,7 +203,7 @@ const reachable = () => {
 
 /** @param {any} given */
 const ofThisWorkflow = ({ workflow_id: id }) => Boolean(id) && id === root()?.id; // jobs of the API have none
-/** @param {any} record */
+/** @param {Run} record */
 const key = (record) => `${root()?.id} ${record.run}`;
 
 events.addEventListener("guidance_geometry.step", ({ detail }) => {
@@ -302,7 +302,7 @@ const kept = (path) =>
 
 /** A job that has ended: {prompt, workflow, samplers, outputs, ended: well, stopped: by a person}, null as long as the server does
  * not know it, undefined where it does not answer.
- * @param {any} id
+ * @param {string} id
  */
 async function jobOf(id) {
   const answer = await api.fetchApi(`/history/${id}`).catch(() => null);
@@ -328,11 +328,11 @@ async function inQueue() {
   return (await queuedJobs())?.map(([, job]) => job) ?? null;
 }
 
-/** The workflow that a job was queued from, as far as the server knows.  @param {any} id */
+/** The workflow that a job was queued from, as far as the server knows.  @param {string} id */
 const workflowOf = async (id) => (await jobOf(id))?.workflow;
 
 /** What the server stores of a model's good scales after a request; {error} where it refuses, null where nothing is stored.
- * @param {string} method @param {string} key @param {any} [body] @param {string} [sampler_class] @param {string} [knob]
+ * @param {string} method @param {string} key @param {object} [body] @param {string} [sampler_class] @param {string} [knob]
  * @param {number[]} [values]
  */
 async function picks(method, key, body, sampler_class, knob, values = []) {
@@ -344,7 +344,7 @@ async function picks(method, key, body, sampler_class, knob, values = []) {
 }
 
 /** What the server keeps of a measured model after a request; {error} where it refuses.
- * @param {string} method @param {any} body
+ * @param {string} method @param {object} body
  */
 async function curves(method, body) {
   const answer = await api.fetchApi(`${KEPT}measured`, { method, headers: JSON_BODY, body: JSON.stringify(body) }).catch(() => null);
@@ -424,7 +424,7 @@ app.registerExtension({
     const about = { title, tooltip: said("guidanceTip"), icon: "pi pi-chart-line" };
     app.extensionManager.registerSidebarTab({ id: SIDEBAR, type: "custom", ...about, ...shownIn() });
   },
-  /** @param {any} node */
+  /** @param {GraphNode} node */
   getNodeMenuItems(node) {
     if (!canKeep(root(), node)) return [];
     return [null, { content: said("keep"), callback: () => keepInspector(node) }];

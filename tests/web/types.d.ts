@@ -392,12 +392,40 @@ interface Study {
   [name: string]: any;
 }
 
-/** Where a value of a study's plot stands. */
-interface Point {
-  x: any;
-  y?: any;
-  [name: string]: any;
+/** Where a measure of a study stands along an axis, in as many series as another one splits it into. */
+interface StudyCurve {
+  axis: string;
+  measure: string;
+  split?: string;
+  series: { name: string; points: { x: any; mean: number | null; low: number | null; high: number | null; n: number }[] }[];
 }
 
 type InspectorPanel = import("../../web/lib/panel.mjs").Panel;
 type GuidanceTab = import("../../web/lib/tab.mjs").Tab;
+
+/** A sheet of pictures of one step: a row for each sample, a column for each kind. */
+interface Sheet {
+  i: number;
+  filename: string;
+  [name: string]: any;
+}
+
+/** Pictures of a run: size is that of one of them, in pixels. */
+interface Pictures {
+  kinds: string[];
+  samples: number[];
+  size: [number, number];
+  steps: Sheet[];
+  [name: string]: any;
+}
+
+/** One step of one sample as the plane needs it: see `sceneOf`. */
+interface Scene {
+  i: number;
+  n: number;
+  sample: number;
+  [name: string]: any;
+}
+
+type Tries = import("../../web/lib/tries.mjs").Tries;
+type TryAdvice = import("../../web/lib/advice.mjs").TryAdvice;

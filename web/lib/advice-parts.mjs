@@ -76,7 +76,7 @@ export class AdviceView {
     put(this.state, { textContent: this.isThere ? "" : stateOf(pair, card, t) });
   }
 
-  /** A row for each seed, a column for each value.  @param {any[]} rows @param {any} pair */
+  /** A row for each seed, a column for each value.  @param {any[]} rows @param {?TryAdvice} pair */
   drawSeeds(rows, pair) {
     const { seeds, panel } = this;
     put(seeds, { hidden: rows.length < 2 });
@@ -86,7 +86,7 @@ export class AdviceView {
       seeds.style.setProperty("--gg-rows", String(Math.max(rows.length, LEAST))); // each has its place before it comes
       /** @param {{found: any, i: number}} given */
       const picture = ({ found, i }) => shotsOf(panel.editor, found, "")[i];
-      const head = element("div", { class: "gg-heads" }, ...(pair?.cards ?? []).map((/** @type {{cfg: number}} */ { cfg }) => element("span", {}, number(cfg))));
+      const head = element("div", { class: "gg-heads" }, ...(pair?.cards ?? []).map(({ cfg }) => element("span", {}, number(cfg))));
       seeds.replaceChildren(head, ...rows.map((row, i) => element("button", { type: "button", class: "gg-seed", "data-row": i, "aria-label": panel.t("seedOf", { i: nth(i), n: rows.length }) }, ...row.map(picture))));
     }
     for (const one of seeds.querySelectorAll("[data-row]")) one.setAttribute("aria-pressed", String(Number(one.dataset.row) === this.at));

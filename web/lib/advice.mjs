@@ -18,7 +18,7 @@ export class TryAdvice extends MeasureModel {
   kind = "advice";
   /** @type {any} */ kept = null; // what takes it back that the run's own value was chosen
 
-  /** @param {Editor} editor @param {Judged} about @param {any} value @param {() => void} changed */
+  /** @param {Editor} editor @param {Judged} about @param {number} value @param {() => void} changed */
   constructor(editor, about, value, changed) {
     super(editor, about, changed, async () => {}, (asked) => editor.curves("POST", { ...asked, keep: false }));
     this.scales = (/** @type {number} */ own) => [own, value];
@@ -139,7 +139,7 @@ export class Advice {
   }
 
   /** Queue a run at its own scale and at another. about: {run, record}, as `Tries` takes them.
-   * @param {Judged} about @param {any} value
+   * @param {Judged} about @param {number} value
    */
   see({ run, record }, value) {
     const { editor, pairs } = this;
@@ -151,7 +151,7 @@ export class Advice {
     return pair.begin();
   }
 
-  /** @param {any} run */
+  /** @param {Run} run */
   pairOf(run) {
     return this.pairs.get(run) ?? null;
   }

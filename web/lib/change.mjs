@@ -8,10 +8,10 @@ import { number } from "./words.mjs";
 /** What a person changed of a knob since a run: {knob, node, widget, was, now}; null where its widget says what the run had.
  *
  * Nothing is remembered: undo, another hand and a reload are told alike.  source: as `scaleSource` finds it
- * @param {any} run @param {any} knob @param {any} source
+ * @param {?Run} run @param {any} knob @param {?Source} source
  */
 export function changeSince(run, knob, source) {
-  const byHand = (source?.beside ?? []).every((/** @type {any} */ { widget, value }) => widget.value === value);
+  const byHand = (source?.beside ?? []).every(({ widget, value }) => widget.value === value);
   const [was, now] = [knob.value, byHand ? source?.widget?.value : undefined]; // what a preset makes is not known here
   if (!run || run.live || run.stages || !Number.isFinite(was) || !Number.isFinite(now)) return null;
   return Math.abs(now - was) > ALIKE * Math.max(1, Math.abs(was)) ? { ...source, knob: knob.name, was, now } : null;

@@ -109,7 +109,7 @@ export function paintable(commands) {
 
 const NUMBERS = ["x", "y", "w", "h", "width", "size", "alpha"];
 
-/** @param {any} value */
+/** @param {unknown} value */
 const isKnown = (value) => value === undefined || value === null || Number.isFinite(value);
 
 /** @param {Command} command */

@@ -17,7 +17,7 @@ const LONGEST = 200; // characters of a name
  * None lies outside what a knob takes; none of cfg turns guidance off below 1. The own one is always among them, in place
  * of the nearest.
  * @param {?number[]} range
- * @param {any} own @param {any} knob
+ * @param {number} own @param {Knob} knob
  */
 export function ladder(range, own, knob) {
   const [step, places] = range ? [CLOSE, [-2, -1, 0, 1, 2]] : [FAR, [-1, 0, 1, 2]];
@@ -29,7 +29,7 @@ export function ladder(range, own, knob) {
 }
 
 /** Values to try next: beyond a good one that is the last on its side, else close about it; of those not tried yet.
- * @param {number} value @param {number[]} tried @param {any} knob
+ * @param {number} value @param {number[]} tried @param {Knob} knob
  */
 export function further(value, tried, knob) {
   const side = value === Math.min(...tried) ? 1 / FAR : value === Math.max(...tried) ? FAR : null;
@@ -42,7 +42,7 @@ export function further(value, tried, knob) {
 }
 
 /** Where to look first: in the middle of what is known, else at the run's own value.
- * @param {any} range @param {any} own
+ * @param {any} range @param {number} own
  */
 export function centreOf(range, own) {
   const [low, high] = range ?? [own, own];
@@ -67,7 +67,7 @@ export function picksOf(record, cards, by = null, knob = knobOf(record)) {
  * nothing is good.
  *
  * judges: names of those who chose. yours: the user did, too.
- * @param {any} stored @param {any} record
+ * @param {any} stored @param {Run} record
  */
 export function rangeOf(stored, record, knob = knobOf(record)) {
   const kind = record?.report?.sampler_class;
@@ -83,7 +83,7 @@ export function rangeOf(stored, record, knob = knobOf(record)) {
 
 /** The good values that are known of a knob: those that the report names, or that are stored.
  * @returns {?number[]}
- * @param {any} stored @param {any} record @param {any} knob
+ * @param {any} stored @param {Run} record @param {Knob} knob
  */
 export function knownRange(stored, record, knob) {
   if (knob.key === knobOf(record).key && record.report?.range) return record.report.range;
@@ -96,7 +96,7 @@ export class FindRange extends Tries {
   /** @type {?Promise<any>} */ looked = null;
 
   /** about.range: of the knob, as `knownRange`. keep(picks): the server takes them.
-   * @param {Editor} editor @param {any} about @param {() => void} changed @param {(picks: any) => any} keep
+   * @param {Editor} editor @param {Judged} about @param {() => void} changed @param {(picks: any) => any} keep
    */
   constructor(editor, about, changed, keep) {
     const { range = about.record.report?.range ?? null } = about;
@@ -113,7 +113,7 @@ export class FindRange extends Tries {
   /** A person changes her mind about a card; at once on the server, so that nothing has to be confirmed.
    *
    * About the first that she likes after a wide look, two more are queued.
-   * @param {any} card
+   * @param {Card} card
    */
   judge(card) {
     card.good = !card.good;

@@ -8,7 +8,7 @@ const TYPES = ["GGRecord", "GGReadTrace", "GGInspector"];
 
 /** Where the MODEL of a run comes in: {node, slot} of the sampler or of its guider beside it; null where nowhere.
  * @returns {?{node: any, slot: number}}
- * @param {?Graph} root @param {any} node
+ * @param {?Graph} root @param {GraphNode} node
  */
 function modelInput(root, node, hops = 0) {
   const slot = linked(node, "MODEL");
@@ -18,19 +18,19 @@ function modelInput(root, node, hops = 0) {
   return source && source.graph === node.graph ? modelInput(root, source, hops + 1) : null;
 }
 
-/** @param {any} node @param {string} type */
-const linked = (node, type) => (node.inputs ?? []).findIndex((/** @type {Slot} */ input, /** @type {number} */ slot) => input.type === type && linkAt(node, slot));
-/** @param {any} node */
-const output = (node) => (node.outputs ?? []).findIndex((/** @type {any} */ { type }) => type === "LATENT");
+/** @param {GraphNode} node @param {string} type */
+const linked = (node, type) => (node.inputs ?? []).findIndex((input, slot) => input.type === type && linkAt(node, slot));
+/** @param {GraphNode} node */
+const output = (node) => (node.outputs ?? []).findIndex(({ type }) => type === "LATENT");
 
-/** Whether an inspector can be put beside a node.  @param {?Graph} root @param {any} node */
+/** Whether an inspector can be put beside a node.  @param {?Graph} root @param {GraphNode} node */
 export const canKeep = (root, node) => Boolean(node?.graph && output(node) >= 0 && modelInput(root, node));
 
 /** Insert and wire the three nodes; returns the inspector.
  *
  * create(type) makes a node. sizeOf(node): width and height as it is drawn. How high a new node will be drawn is not known
  * yet, so they stand side by side.
- * @param {?Graph} root @param {any} node @param {(type: string) => any} create
+ * @param {?Graph} root @param {GraphNode} node @param {(type: string) => any} create
  */
 export function keep(root, node, create, sizeOf = (/** @type {any} */ { size }) => size) {
   const { graph } = node;
@@ -66,7 +66,7 @@ function connectAs(graph, { origin_id: id, origin_slot: slot }, node) {
 }
 
 /** A free place, so wide, under all nodes that stand above or below a node.
- * @param {Graph} graph @param {any} node @param {number} wide @param {(node: any) => number[]} sizeOf
+ * @param {Graph} graph @param {GraphNode} node @param {number} wide @param {(node: any) => number[]} sizeOf
  */
 function below(graph, node, wide, sizeOf) {
   const left = node.pos[0];

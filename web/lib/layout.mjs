@@ -133,7 +133,7 @@ function longest(points) {
 /** The strongest lens of a power of two that holds the fan with room for its labels; null below 2.
  *
  * Computed from the overview's final scale, so that the printed gain is the drawn one.
- * @param {any} scene @param {any} plane @param {any} given
+ * @param {any} scene @param {any} plane @param {{overview: Box, lens: Box}} areas
  */
 function lensOf(scene, plane, { overview, lens: box }) {
   const points = scene.fan.map(plane.at);

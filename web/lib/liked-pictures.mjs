@@ -13,7 +13,7 @@ const MOST_GUIDERS = 8; // one inside another
 /** The job that asks the model of a sampler about pictures; null where its model, its prompts or a VAE cannot be found.
  *
  * names: of files in the host's input folder. size: [width, height] of the run's pictures.
- * @param {any} prompt @param {string} sampler @param {any[]} names @param {number[]} given
+ * @param {Prompt} prompt @param {string} sampler @param {any[]} names @param {number[]} given
  */
 export function askingPrompt(prompt, sampler, names, [width, height]) {
   const asked = conditionsOf(prompt, sampler);
@@ -34,7 +34,7 @@ export function askingPrompt(prompt, sampler, names, [width, height]) {
 }
 
 /** {model, positive, negative}: wires of a sampler, or of the guider that it is given; null where one is missing.
- * @param {any} prompt @param {string} sampler
+ * @param {Prompt} prompt @param {string} sampler
  */
 function conditionsOf(prompt, sampler) {
   let id = String(sampler);
@@ -46,7 +46,7 @@ function conditionsOf(prompt, sampler) {
   return null;
 }
 
-/** What the model said in such a job: [value, low, high]; null where the job did not come so far.  @param {any} job */
+/** What the model said in such a job: [value, low, high]; null where the job did not come so far.  @param {Job} job */
 function strengthOf(job) {
   try {
     return JSON.parse(job.outputs[SAID].text[0]).prompt_strength;
@@ -62,7 +62,7 @@ export class LikedPictures extends Tries {
   /** @type {any} */ liked = null; // what they name, as the server tells it
 
   /** about: {run, record, knob}, as `Tries` takes them.
-   * @param {Editor} editor @param {any} about @param {() => void} changed
+   * @param {Editor} editor @param {Judged} about @param {() => void} changed
    */
   constructor(editor, about, changed) {
     super(editor, about, () => [], changed);

@@ -55,7 +55,7 @@ export class MeasureModel extends FindRange {
   wanted = PICTURES;
 
   /** measure(asked): the server makes the curve of these runs and keeps it.
-   * @param {Editor} editor @param {any} about @param {() => void} changed @param {(picks: any) => any} keep
+   * @param {Editor} editor @param {Judged} about @param {() => void} changed @param {(picks: any) => any} keep
    * @param {(asked: any) => any} measure
    */
   constructor(editor, about, changed, keep, measure) {
@@ -117,7 +117,7 @@ export class MeasureModel extends FindRange {
   }
 
   /** card.seeds: what came of each seed, {k, run: its id, shots, record}.
-   * @param {any} card @param {string} id @param {number} k
+   * @param {Card} card @param {string} id @param {number} k
    */
   async followSeed(card, id, k) {
     const job = await this.waitForJob(id);

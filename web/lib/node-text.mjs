@@ -66,7 +66,7 @@ export function sayOn(node, { text: lines, images, gg_files: files }, address) {
 }
 
 /** One line; the rows of a table scroll, others are broken.
- * @param {any} line @param {any} files @param {(path: string) => string} address
+ * @param {string} line @param {any} files @param {(path: string) => string} address
  */
 function lineOf(line, files, address) {
   const style = `display: block; min-height: 1.4em; white-space: ${COLUMNS.test(line) ? "pre" : "pre-wrap"};`;

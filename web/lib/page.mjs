@@ -82,7 +82,7 @@ function resultsOf(panel, record, sheets) {
 }
 
 /** One picture of a sheet: the whole sheet behind a window. A background would not be printed.
- * @param {any} given @param {any} sheet @param {number} sample
+ * @param {any} given @param {Sheet} sheet @param {number} sample
  */
 function tileOf({ kinds, samples, size: [w, h] }, sheet, sample) {
   const image = element("img", { src: sheet, alt: "" });

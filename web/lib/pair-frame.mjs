@@ -39,7 +39,7 @@ export class PairFrame {
   }
 
   /** Pictures are made anew only where they are others.
-   * @param {any} place @param {any} shelf @param {any} shown @param {any} words
+   * @param {HTMLElement} place @param {HTMLElement} shelf @param {any} shown @param {string} words
    */
   fillWith(place, shelf, shown, words) {
     const { found = null, i = null } = shown ?? {};

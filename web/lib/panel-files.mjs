@@ -6,7 +6,7 @@ const ascii = (value) =>
   JSON.stringify(value).replace(/[^\x20-\x7e]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 /** An SVG with the workflow inside, so that dropping it on the editor opens that. sources: {workflow, prompt}.
- * @param {string} svg @param {any} sources
+ * @param {string} svg @param {object} sources
  */
 export function svgWithSources(svg, sources) {
   const words = ascii(sources).replaceAll("]]>", "]]\\u003e");
@@ -14,7 +14,7 @@ export function svgWithSources(svg, sources) {
 }
 
 /** A PNG with text chunks {keyword: value} before its pixels. bytes: Uint8Array of the file.
- * @param {Uint8Array<any>} bytes @param {any} sources
+ * @param {Uint8Array<any>} bytes @param {object} sources
  */
 export function pngWithSources(bytes, sources) {
   const head = 33; // signature and IHDR

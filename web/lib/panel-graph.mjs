@@ -24,8 +24,8 @@ function nodesAlong(root, id) {
  * @param {?Graph} root @param {any} given
  */
 export function againOf(root, { node, widget }) {
-  /** @param {any} one */
-  const named = (one) => (one?.widgets ?? []).filter((/** @type {any} */ { name }) => name === widget.name);
+  /** @param {?GraphNode} one */
+  const named = (one) => (one?.widgets ?? []).filter(({ name }) => name === widget.name);
   const [id, at] = [pathOf(root, node), named(node).indexOf(widget)];
   return (/** @type {?Graph} */ now) => ({ node: nodeAt(now, id), widget: named(nodeAt(now, id))[at] });
 }

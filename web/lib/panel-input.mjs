@@ -53,7 +53,7 @@ function scrolls(element, content) {
 }
 
 /** The middle button drags the canvas as everywhere; other presses stay here, or the older Nodes 2.0 drags the node.
- * @param {InspectorPanel} panel @param {any} event
+ * @param {InspectorPanel} panel @param {MouseEvent} event
  */
 export function drag(panel, event) {
   const { pan } = panel.editor;

@@ -24,7 +24,7 @@ export function stepUnder(marks, { x, y }) {
 }
 
 /** Drawing commands that light a step in what was drawn; none where the step does not show.
- * @param {any[]} marks @param {any} step @param {Theme} theme
+ * @param {any[]} marks @param {number} step @param {Theme} theme
  */
 export function lighting(marks, step, theme) {
   if (!Number.isInteger(step)) return [];

@@ -132,7 +132,7 @@ function write(place, name, value) {
   else place.setAttribute(name, value);
 }
 
-/** Hear an event of an element.  @param {any} place @param {string} kind @param {(event: any) => void} act @param {object} [options] */
+/** Hear an event of an element.  @param {HTMLElement} place @param {string} kind @param {(event: any) => void} act @param {object} [options] */
 export const listen = (place, kind, act, options) => place.addEventListener(kind, act, options);
 
 /** Where a view draws: a box with a canvas and the words beside the pointer.  label: of a drawing whose words do not change
@@ -158,7 +158,7 @@ export function fillTable(place, table, words) {
   place.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...cells(head, "th"))), body));
 }
 
-/** Lists of sentences, with a line between two of them.  @param {any} place @param {...string[]} lists */
+/** Lists of sentences, with a line between two of them.  @param {HTMLElement} place @param {...string[]} lists */
 export function fillLists(place, ...lists) {
   /** @param {string[]} lines */
   const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
@@ -196,7 +196,7 @@ export function markTabs(tabs, isChosen) {
 /** @type {Record<string, number>} */
 const TURNS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
-/** Arrows go from tab to tab, and choose.  @param {any} event @param {any[]} tabs */
+/** Arrows go from tab to tab, and choose.  @param {KeyboardEvent} event @param {any[]} tabs */
 export function turnTab(event, tabs) {
   const turn = TURNS[event.key];
   if (!turn) return;

@@ -10,7 +10,7 @@ const LEAST = 22; // side of a picture in the filmstrip, in pixels: of more step
 
 /** The sheet whose step is nearest to `step`.  @param {any} pictures @param {number} step */
 export function nearestSheet(pictures, step) {
-  /** @param {any} sheet */
+  /** @param {Sheet} sheet */
   const distance = (sheet) => Math.abs(sheet.i - step);
   return (pictures?.steps ?? []).reduce((/** @type {any} */ best, /** @type {any} */ sheet) => (!best || distance(sheet) < distance(best) ? sheet : best), null);
 }
@@ -24,7 +24,7 @@ export function rowOf(pictures, sample) {
 }
 
 /** Rows of kinds, columns of steps. images: sheet -> image, or null while there is none. Returns [{box, step}].
- * @param {CanvasRenderingContext2D} ctx @param {any} pictures @param {(sheet: any) => any} images
+ * @param {CanvasRenderingContext2D} ctx @param {Pictures} pictures @param {(sheet: any) => any} images
  * @param {{w: number, h: number, theme: Theme, step: number, sample: number, t: Speaker, font: string, run: any}} given
  */
 export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t, font, run }) {
@@ -56,7 +56,7 @@ export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t,
 }
 
 /** One step large: the two predictions, what the condition changes, and where.
- * @param {CanvasRenderingContext2D} ctx @param {any} pictures @param {(sheet: any) => any} images
+ * @param {CanvasRenderingContext2D} ctx @param {Pictures} pictures @param {(sheet: any) => any} images
  * @param {{w: number, h: number, theme: Theme, step: number, sample: number, t: Speaker, font: string, run: any}} given
  */
 export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, font, run }) {
@@ -94,7 +94,7 @@ export function middleOf({ size: [tw, th] }, { x, y, w, h }) {
 }
 
 /** As many sheets, evenly over the run, as there is room for; the chosen one stands for the nearest of them.
- * @param {any[]} sheets @param {number} room @param {any} chosen
+ * @param {any[]} sheets @param {number} room @param {?Sheet} chosen
  */
 export function thinSheets(sheets, room, chosen) {
   const most = Math.max(2, room);
@@ -119,7 +119,7 @@ function overDimmed(ctx, { x, y, w, h }, picture, warmth) {
   ctx.restore();
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {any} pictures @param {any} image @param {number} column
+/** @param {CanvasRenderingContext2D} ctx @param {Pictures} pictures @param {any} image @param {number} column
  * @param {number} row @param {Box} place @param {Theme} theme
  */
 function tile(ctx, pictures, image, column, row, place, theme) {

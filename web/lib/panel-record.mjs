@@ -31,7 +31,7 @@ function beginRecord({ run, workflow_id, prompt_id, parts: [first, ...others] = 
   return { ...empty(first), ...(others.length > 0 && { parts: Object.fromEntries(others.map((/** @type {string} */ name) => [name, empty(name)])) }) };
 }
 
-/** @param {any[]} steps @param {any} step */
+/** @param {any[]} steps @param {Step} step */
 function put(steps, step) {
   let at = steps.length;
   while (at > 0 && steps[at - 1].i >= step.i) at -= 1;
@@ -52,7 +52,10 @@ export function blame(run, fault) {
   for (const part of [run, ...Object.values(run.parts ?? {})]) Object.assign(part, fault);
 }
 
-/** What the parts of a run's samples are called; nothing where there is no choice.  @param {any} run */
+/** What the parts of a run's samples are called; nothing where there is no choice.
+ * @param {?Run} run
+ * @returns {any[]} names
+ */
 export const partsOf = (run) => (run?.parts ? [run.part, ...Object.keys(run.parts)] : []);
 
 /** Numbers of the samples that the run holds: all of them, or the subset that was sent.

@@ -21,7 +21,7 @@ export class Sheets {
     this.changed();
   }
 
-  /** The image of a sheet once it is there, else null.  @param {any} sheet */
+  /** The image of a sheet once it is there, else null.  @param {Sheet} sheet */
   image(sheet) {
     if (!sheet) return null;
     let known = this.found.get(sheet.filename);
@@ -37,7 +37,7 @@ export class Sheets {
     return known.state === "there" ? known.image : null;
   }
 
-  /** Whether the server has the file of a sheet no longer.  @param {any} sheet */
+  /** Whether the server has the file of a sheet no longer.  @param {Sheet} sheet */
   isGone(sheet) {
     return this.found.get(sheet.filename)?.state === "gone";
   }
@@ -57,7 +57,7 @@ export class Sheets {
     return pair && { ...pair, row: rowOf(pictures, sample) };
   }
 
-  /** @param {any} sheet @param {object} about */
+  /** @param {Sheet} sheet @param {object} about */
   async fetchMix(sheet, about) {
     const answer = await fetch(this.address(addressOf(sheet))).catch(() => null);
     const bytes = answer?.ok ? await answer.arrayBuffer().catch(() => null) : null;

@@ -14,7 +14,7 @@ const FONT = "Inter, Arial, sans-serif";
 const INSET = 8; // half of a scrubber's thumb
 
 /** Draw a view on a canvas; returns its marks: drawing commands, or boxes with a step. scale: device pixels per pixel.
- * @param {HTMLCanvasElement} canvas @param {any} name @param {any} state @param {number} scale
+ * @param {HTMLCanvasElement} canvas @param {string} name @param {any} state @param {number} scale
  */
 export function drawView(canvas, name, state, scale) {
   const { w, h, theme, run } = state;
@@ -30,7 +30,7 @@ export function drawView(canvas, name, state, scale) {
   return view.pictures(ctx, run.pictures, state.image, { ...state, font: FONT, theme });
 }
 
-/** @param {any} name @param {any} state */
+/** @param {string} name @param {any} state */
 function marksOf(name, state) {
   if (name === "ticks") return ticks(state.run, { ...state, inset: INSET });
   const { figure, available, title } = viewOf(name);
@@ -74,7 +74,7 @@ export class View {
     if (lit !== null) paint(lighting(this.marks, lit, theme), /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d")), scale);
   }
 
-  /** Where a pointer is, in the drawing's own pixels: the editor zooms the whole panel.  @param {any} event */
+  /** Where a pointer is, in the drawing's own pixels: the editor zooms the whole panel.  @param {MouseEvent} event */
   place(event) {
     const seen = this.canvas.getBoundingClientRect();
     const zoom = seen.width / this.size.w || 1;

@@ -49,7 +49,7 @@ export function facts(run, i, sample, t) {
 /** What is added to cfg, with its sign: +1.24; +0 where only rounding is left.  @param {number} scale */
 const added = (scale) => (Math.abs(scale) < 5e-3 ? "+0" : `${scale > 0 ? "+" : ""}${number(scale)}`);
 
-/** @param {any} run */
+/** @param {Run} run */
 const faultAt = (run) => run.stopped ?? ({ i: nth(run.steps?.at(-1)?.i ?? 0), n: run.sigmas ? run.sigmas.length - 1 : run.n });
 
 /**

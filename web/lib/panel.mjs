@@ -254,7 +254,7 @@ export class Panel {
     this.redraw();
   }
 
-  /** @param {any} record */
+  /** @param {Run} record */
   take(record) {
     const isNew = this.run?.run !== record.run;
     const before = isNew ? this.replaced(record) : null;

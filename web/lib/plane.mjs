@@ -97,7 +97,7 @@ const inWords = ({ t }, phrase) => {
 const sentencesOf = (page, phrase) => inWords(page, phrase).split(/(?<=\.) |(?<=\u3002)/);
 
 /** A step with one prediction: its length to scale, and the way to c, whose distance is not recorded.
- * @param {Page} page @param {any} scene
+ * @param {Page} page @param {Scene} scene
  */
 function aloneOn(page, scene) {
   const { theme, commands, placer } = page;
@@ -120,7 +120,7 @@ function aloneOn(page, scene) {
 }
 
 /** A step with one prediction, and what a gradient or a rule made of that.
- * @param {Page} page @param {any} scene @param {Run} record
+ * @param {Page} page @param {Scene} scene @param {Run} record
  */
 function pushedOn(page, scene, record) {
   const { pushed: points, missing } = scene;

@@ -24,7 +24,7 @@ export class Presentation {
   at = 0;
 
   /** shown: as `shareable` tells it. own: value to begin at. theme: dark or light. t: `speaker`
-   * @param {any} given @param {any} theme @param {Speaker} t
+   * @param {any} given @param {Theme} theme @param {Speaker} t
    */
   constructor({ headline, values, curve, columns, own, name }, theme, t) {
     this.curve = curve;
@@ -81,7 +81,7 @@ export class Presentation {
     this.draw();
   }
 
-  /** Nothing of it reaches the editor.  @param {any} event */
+  /** Nothing of it reaches the editor.  @param {KeyboardEvent} event */
   turn(event) {
     event.stopPropagation();
     const to = ON.includes(event.key) ? this.at + 1 : BACK.includes(event.key) ? this.at - 1 : /** @type {Record<string, number>} */ ({ Home: 0, End: this.columns.length - 1 })[event.key];

@@ -20,12 +20,12 @@ export function answers(record, sample) {
 
 /** @param {any} record */
 const steps = (record) => (record.steps ?? []).filter(Boolean);
-/** @param {any} record */
+/** @param {Run} record */
 const both = (record) => steps(record).filter((/** @type {Step} */ step) => step.stage === "step" || step.stage === "reuse");
-/** @param {any} record */
+/** @param {?Run} record */
 const later = (record) => steps(record).filter((/** @type {any} */ { stage }) => stage === "afterwards");
 
-/** The report as two answers: the verdict, and what else the run tells; of all samples.  @param {any} record */
+/** The report as two answers: the verdict, and what else the run tells; of all samples.  @param {Run} record */
 function reportAnswers(record) {
   const { headline, why, reasons, findings: [first, ...others] } = verdictOf(record) ?? { headline: SILENT, why: [], reasons: [], findings: [] };
   const place = record.pictures?.steps?.length
@@ -38,7 +38,7 @@ function reportAnswers(record) {
 /** @param {any} found */
 const listed = (found) => `${fillIn("{n:step|steps}", { n: found.length })} ${found.map((/** @type {any} */ { i }) => nth(i)).join(", ")}`;
 
-/** @param {any} record @param {number} sample */
+/** @param {Run} record @param {number} sample */
 function dashes(record, sample) {
   const noisy = steps(record).some((/** @type {Step} */ step) => metric("M8", sampleOf(step, sample)) > 0);
   const noise = noisy ? "noise" : "fresh noise; this sampler adds none, so there is none here";

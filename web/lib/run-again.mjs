@@ -6,7 +6,7 @@ import { feedsSeed, samplerOf, SEED, shownBy, upstream } from "./try-prompt.mjs"
 const FIXED = "fixed";
 
 /** The widget that changes another one after each job; undefined where none does.
- * @param {any} node @param {any} widget
+ * @param {GraphNode} node @param {Widget} widget
  */
 function controlOf(node, widget) {
   const linked = widget.linkedWidgets?.find((/** @type {any} */ { name }) => name === CONTROL);
@@ -18,7 +18,7 @@ function controlOf(node, widget) {
  * written so that it is drawn again.
  *
  * job: {prompt, outputs}. A widget that changes after each job is fixed; one that a person fixed stays, unless it is a seed.
- * @param {any} root @param {any} job @param {any} sampler
+ * @param {any} root @param {Job} job @param {any} sampler
  */
 export function drawnFor(root, job, sampler) {
   const { prompt } = job;
@@ -43,7 +43,7 @@ export function drawnFor(root, job, sampler) {
 /** Write a value and what the run drew, in one step of undo, and queue the graph; without its job the value alone is written.
  *
  * panel: asks for it. run: as the tab lists it, or with `shown`, as `Tries` takes it. source: where the value is set.
- * @param {InspectorPanel} panel @param {any} run @param {any} source @param {number} value
+ * @param {InspectorPanel} panel @param {ListedRun} run @param {any} source @param {number} value
  */
 export async function runAgain(panel, run, source, value) {
   const { editor, t } = panel;

@@ -8,7 +8,7 @@ export const LORA = "lora"; // kind of the knob that is the strength of a LoRA
 const OFF = 1; // cfg at which guidance is off
 
 /** Every knob of a run that is set by a widget, first the one that its report is about; without a report cfg.
- * @param {any} record
+ * @param {?Run} record
  */
 export function knobsOf(record) {
   const { report, cfg } = record ?? {};
@@ -29,11 +29,11 @@ export const knobName = ({ kind, name, title, what }) => (kind === CFG || !(what
  */
 export const keyFor = (record, knob) => (record?.model?.key ? (knob?.model ?? record.model.key) : null);
 
-/** Those among which a person may choose: whose widget is known, and that is above nothing.  @param {any} record */
+/** Those among which a person may choose: whose widget is known, and that is above nothing.  @param {Run} record */
 export const triableKnobs = (record) => knobsOf(record).filter((/** @type {Knob} */ { kind, node, value }) => kind === CFG || (node && (value ?? 0) > 0));
 
 /** What is worth trying: between the ends that a widget takes, as it shows numbers.
- * @param {any} given @param {any} value
+ * @param {any} given @param {number} value
  */
 export function roundWithin({ limits: [low, high] }, value) {
   const bounded = Math.min(high ?? Infinity, Math.max(low ?? 0, value));
@@ -65,7 +65,7 @@ function scalePlace(prompt, sampler) {
 }
 
 /** Id of the node in a prompt that holds a knob of a sampler; null where none does.
- * @param {Prompt} prompt @param {any} sampler @param {any} given
+ * @param {Prompt} prompt @param {string} sampler @param {any} given
  */
 export function knobPlace(prompt, sampler, { kind, node, input }) {
   if (kind === CFG) return scalePlace(prompt, sampler);
@@ -74,7 +74,7 @@ export function knobPlace(prompt, sampler, { kind, node, input }) {
 
 /** Where a knob is set in the graph, as `scaleSource` says it; with beside: [{widget, value}] that must stand so for it to
  * count, where a preset stands in for it.
- * @param {any} root @param {any} sampler @param {any} given
+ * @param {?Graph} root @param {string} sampler @param {any} given
  */
 export function knobSource(root, sampler, { kind, node, input, beside }) {
   if (kind === CFG) return scaleSource(root, nodeAt(root, sampler) ?? {}, sampler);

@@ -30,7 +30,7 @@ export function factsOf(run, t) {
 /** The same and what is said of it: drawing commands, on a sheet as high as they need.
  *
  * title: what is below. t: `speaker` of the locale.
- * @param {any} run @param {string} title @param {string} locale @param {Speaker} t
+ * @param {?Run} run @param {string} title @param {string} locale @param {Speaker} t
  */
 export function headOf(run, title, locale, t, w = FIGURE.w) {
   const { paper, ink, muted } = LIGHT;
@@ -53,7 +53,7 @@ function stacked(head, body, h) {
 }
 
 /** What a figure shows, once all of its pictures are there: on a narrow panel some were not asked for.
- * @param {any} panel
+ * @param {InspectorPanel} panel
  */
 async function figureState(panel) {
   const state = { ...panel.drawn(), ...FIGURE };
@@ -62,14 +62,14 @@ async function figureState(panel) {
   return state;
 }
 
-/** @param {any} panel */
+/** @param {InspectorPanel} panel */
 const titleOf = (panel) => panel.t(viewOf(panel.choices.view).title ?? panel.choices.view);
 
-/** The name of a file.  @param {any} panel @param {string} ending */
+/** The name of a file.  @param {InspectorPanel} panel @param {string} ending */
 export const fileName = (panel, ending) =>
   panel.choices.page === "advice" ? `guidance-advice.${ending}` : `guidance-${panel.choices.view}-step-${nth(panel.state.at)}.${ending}`;
 
-/** @param {any} panel */
+/** @param {InspectorPanel} panel */
 export async function saveSVG(panel) {
   const { figure } = viewOf(panel.choices.view);
   const { run, whole } = panel;
@@ -82,7 +82,7 @@ export async function saveSVG(panel) {
   download(new Blob([svgWithSources(drawn, await panel.sources())], { type: "image/svg+xml" }), name);
 }
 
-/** @param {any} panel */
+/** @param {InspectorPanel} panel */
 export async function savePNG(panel) {
   const { whole, choices: { view } } = panel;
   const [name, title, sources, body] = [fileName(panel, "png"), titleOf(panel), panel.sources(), element("canvas")];
@@ -97,7 +97,7 @@ export async function savePNG(panel) {
 }
 
 /** Save a canvas as a PNG that opens a workflow.  sources: a promise of it, as `pngWithSources` takes it
- * @param {any} canvas @param {any} sources @param {string} name
+ * @param {any} canvas @param {object} sources @param {string} name
  */
 export async function saveCanvas(canvas, sources, name) {
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));

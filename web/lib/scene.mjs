@@ -165,7 +165,7 @@ function actsLike({ gram: { m }, across }) {
  * scale, strength: as to be printed.
  * @param {Run} record
  * @param {Phrase} scale
- * @param {any} scene
+ * @param {Scene} scene
  */
 export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`, strength = metric("M1", scene.gram)) {
   const median = record?.sample === scene.sample;

@@ -62,7 +62,7 @@ export function layoutOf({ headline, lines, tone, facts, hint, values, curve }) 
   return { commands: [sheet(W, Math.ceil(y + FOOT.high), paper, headline), ...marks], places, curve: { x: MARGIN, y: above } };
 }
 
-/** Save what is shown on the page as a PNG that opens the workflow of the run.  @param {any} panel */
+/** Save what is shown on the page as a PNG that opens the workflow of the run.  @param {InspectorPanel} panel */
 export async function share(panel) {
   const { whole, t } = panel;
   const sources = panel.sources(); // of the run of now

@@ -6,7 +6,7 @@ import { addressOf } from "./panel-record.mjs";
 const ROWS = 4; // samples of a sheet
 
 /** Pictures that a job made; where it made none, the last prediction of the record.
- * @param {any} editor
+ * @param {Editor} editor
  * @param {{shots: any[] | null, record: any}} found
  * @param {string} words
  */

@@ -5,7 +5,7 @@ import { valueWords } from "./study-plot.mjs";
 const MARKS = { mark: "Mark", reject: "Reject", rerun: "Run again" };
 
 /** Where a row is among others: one cell may have several rows, at places where it would be the same.
- * @param {any[]} cells @param {any} row
+ * @param {any[]} cells @param {Cell} row
  */
 export const placeOf = (cells, row) => (cells.includes(row) ? cells.indexOf(row) : cells.findIndex((one) => one.id === row.id));
 
@@ -33,7 +33,7 @@ export function cellDialog(page, make, changed) {
     if (next) open(next, by < 0 ? "back" : "on");
   };
 
-  /** @param {any} row */
+  /** @param {Cell} row */
   const head = (row) => {
     const cells = order();
     const i = placeOf(cells, row);
@@ -42,23 +42,23 @@ export function cellDialog(page, make, changed) {
     return make("div", { className: "head" }, make("h3", { id: "cell-name", textContent: title(row) }), back, on, button("Close", () => dialog.close()));
   };
 
-  /** @param {any} row */
+  /** @param {Cell} row */
   const facts = (row) => {
     const told = [...Object.entries(row.place), ...Object.entries(row.measures).map(([name, value]) => [study.measures[name]?.title ?? name, valueWords(value, study.measures[name]?.unit)])];
     return make("dl", {}, ...told.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
   };
 
-  /** @param {any} row */
+  /** @param {Cell} row */
   const marking = (row) => Object.entries(MARKS).map(([kind, words]) => button(words, () => {
     marks.turn(row.id, kind);
     changed();
     open(row, kind);
   }, { id: kind, ariaPressed: String(marks.of(row.id) === kind) }));
 
-  /** @param {any} row */
+  /** @param {Cell} row */
   const verdict = (row) => (row.verdict ? [make("p", { className: "verdict", textContent: row.verdict })] : []);
 
-  /** @param {any} row */
+  /** @param {Cell} row */
   const about = (row) => make("div", { className: "about" },
     ...(study.pictures[row.id] ? [make("img", { src: study.pictures[row.id], alt: title(row) })] : []),
     make("div", { className: "buttons" }, ...marking(row)),
@@ -66,13 +66,13 @@ export function cellDialog(page, make, changed) {
     ...(study.runs ? [] : verdict(row)),
     ...(study.workflows ? saving(row) : []));
 
-  /** @param {any} row */
+  /** @param {Cell} row */
   const saving = (row) => [
     make("div", { className: "buttons" }, button("Save its workflow", async () => download(`${row.id}.json`, (await files.prompts())[row.id]))),
     make("p", { className: "note", textContent: "Drop the workflow on ComfyUI to open it." }),
   ];
 
-  /** The pack's own panel, one for all cells: the view that was chosen stays.  @param {any} row @param {any} room */
+  /** The pack's own panel, one for all cells: the view that was chosen stays.  @param {Cell} row @param {any} room */
   const show = async (row, room) => {
     const record = (await files.runs())[row.id];
     if (!record || state.row !== row) return;
@@ -86,7 +86,7 @@ export function cellDialog(page, make, changed) {
     else state.panel.show(record);
   };
 
-  /** @param {any} row @param {any} focused */
+  /** @param {Cell} row @param {any} focused */
   function open(row, focused) {
     state.row = row;
     const room = make("div", { className: "panel" });

@@ -7,7 +7,7 @@ const [W, H, PAD] = [380, 220, { left: 52, right: 12, top: 12, bottom: 30 }];
 export const SERIES = 8; // colours
 export const SHAPES = ["circle", "square", "triangle", "diamond"];
 
-/** A value for people: percent where the unit says so.  @param {any} value @param {any} unit */
+/** A value for people: percent where the unit says so.  @param {number} value @param {string} unit */
 export function valueWords(value, unit) {
   if (value == null || !Number.isFinite(value)) return "\u2013";
   if (unit === "percent") return minus(`${(100 * value).toFixed(Math.abs(value) < 0.1 ? 2 : 1)} %`);
@@ -17,7 +17,7 @@ export function valueWords(value, unit) {
 /** @param {string} words */
 const minus = (words) => words.replace(/^-/, "\u2212"); // as wide as a digit
 
-/** A round number beside a plot: as few digits as tell it from the next.  @param {number} mark @param {any} unit */
+/** A round number beside a plot: as few digits as tell it from the next.  @param {number} mark @param {string} unit */
 export const ticked = (mark, unit) => (unit === "percent" ? minus(`${Number((100 * mark).toPrecision(4))} %`) : valueWords(mark, unit));
 
 /** Round numbers within [low, high], three to five or so.  @param {number} low @param {number} high */
@@ -27,7 +27,7 @@ export function ticks(low, high) {
 }
 
 /** Where values from low to high stand upwards, and the round ones to mark, which it holds too.
- * @param {any} low @param {any} high @param {number} foot @param {number} top
+ * @param {number} low @param {number} high @param {number} foot @param {number} top
  */
 export function linear(low, high, foot, top, marks = ticks(low, high)) {
   const [bottom, above] = [least(marks, low), greatest(marks, high)];
@@ -61,20 +61,22 @@ export function footWords(values, xs, y) {
   return parts;
 }
 
-/** One plot as SVG text. curve: of the study; unit: of its measure.  @param {any} curve @param {any} unit */
+/** One plot as SVG text. curve: of the study; unit: of its measure.  @param {StudyCurve} curve @param {string} unit */
 export function plot(curve, unit) {
-  const points = curve.series.flatMap((/** @type {any} */ one) => one.points).filter((/** @type {any} */ p) => p.mean != null);
+  const points = curve.series.flatMap((one) => one.points).filter((p) => p.mean != null);
   if (!points.length) return "";
-  const values = curve.series[0].points.map((/** @type {any} */ p) => p.x);
+  const values = curve.series[0].points.map((p) => p.x);
   const [right, foot] = [W - PAD.right, H - PAD.bottom];
   const inset = 14; // the first and the last value stand off the frame
   const xs = positions(values).map((at) => PAD.left + inset + at * (right - PAD.left - 2 * inset));
   const { marks, at: y } = linear(least(points.map((/** @type {any} */ p) => p.low ?? p.mean)), greatest(points.map((/** @type {any} */ p) => p.high ?? p.mean)), foot, PAD.top);
   const parts = [...marks.map((mark) => level(y(mark), PAD.left, right, ticked(mark, unit))), ...footWords(values, xs, foot + 18)];
   for (const [k, one] of curve.series.entries()) {
-    const shown = one.points.map((/** @type {any} */ p, /** @type {number} */ i) => [xs[i] + 3 * (k - (curve.series.length - 1) / 2), p]).filter((/** @type {[any, any]} */ [, p]) => p.mean != null);
+    const aside = 3 * (k - (curve.series.length - 1) / 2); // series stand beside each other
+    /** @type {[number, any][]} */
+    const shown = one.points.flatMap((p, i) => (p.mean == null ? [] : [[xs[i] + aside, p]]));
     const colour = `var(--s${k % SERIES})`;
-    parts.push(`<path d="M${shown.map((/** @type {[number, any]} */ [x, p]) => `${f(x)} ${f(y(p.mean))}`).join("L")}" fill="none" stroke="${colour}" stroke-width="2"/>`);
+    parts.push(`<path d="M${shown.map(([x, p]) => `${f(x)} ${f(y(p.mean))}`).join("L")}" fill="none" stroke="${colour}" stroke-width="2"/>`);
     for (const [x, p] of shown) {
       if (p.low != null) parts.push(`<path d="M${f(x)} ${f(y(p.low))}V${f(y(p.high))}" stroke="${colour}" stroke-width="1.5"/>`);
       parts.push(`<g fill="${colour}">${shape(SHAPES[k % SHAPES.length], x, y(p.mean))}<title>${escapeText(pointWords(curve, one, p, unit))}</title></g>`);
@@ -83,9 +85,9 @@ export function plot(curve, unit) {
   return `<svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${escapeText(plotWords(curve, unit))}">${parts.join("")}</svg>`;
 }
 
-/** @param {any} value */
+/** @param {number} value */
 export const f = (value) => Number(value.toFixed(1));
-/** @param {any} text */
+/** @param {string} text */
 export const escapeText = (text) => String(text).replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
 /** A mark of its own kind around a point.  @param {string} kind @param {number} x @param {number} y */
@@ -97,12 +99,12 @@ export function shape(kind, x, y) {
   return `<path d="M${f(x)} ${f(y - r - 1)}l${r + 1} ${r + 1}l${-r - 1} ${r + 1}l${-r - 1} ${-r - 1}z"/>`;
 }
 
-/** A point in words.  @param {any} curve @param {any} series @param {any} point @param {any} unit */
+/** A point in words.  @param {StudyCurve} curve @param {any} series @param {any} point @param {string} unit */
 export function pointWords(curve, series, point, unit) {
   const where = [`${curve.axis} ${point.x}`, curve.split && `${curve.split} ${series.name}`].filter(Boolean).join(", ");
   const range = point.low == null ? "" : ` (${valueWords(point.low, unit)} to ${valueWords(point.high, unit)})`;
   return `${where}: ${valueWords(point.mean, unit)}${range}, ${counted(point.n, "cell")}`;
 }
 
-/** @param {any} curve @param {any} unit */
-const plotWords = (curve, unit) => curve.series.flatMap((/** @type {any} */ one) => one.points.map((/** @type {any} */ p) => pointWords(curve, one, p, unit))).join("; ");
+/** @param {StudyCurve} curve @param {string} unit */
+const plotWords = (curve, unit) => curve.series.flatMap((one) => one.points.map((p) => pointWords(curve, one, p, unit))).join("; ");

@@ -12,7 +12,7 @@ const OPEN = "Open a cell to see its run, and to mark it, reject it or have it r
 const OPEN_BARE = "Open a cell to mark it, reject it or have it run again. Its run is not in this page, which has too many cells; its trace is in the folder cells.";
 const WAYS = [["step", "step"], ["level", "noise level"]];
 
-/** The rows at a place: those that agree with every value in it.  @param {Cell[]} rows @param {any} place */
+/** The rows at a place: those that agree with every value in it.  @param {Cell[]} rows @param {Record<string, any>} place */
 export const at = (rows, place) => rows.filter((row) => Object.entries(place).every(([name, value]) => row.place[name] === value));
 
 /** Columns and rows of the grid as places: the column's axis, the row's axis, and what is held.
@@ -54,7 +54,7 @@ function make(tag, facts = {}, ...children) {
 }
 
 /** Fill the page. files: {prompts(), runs(), panel()}: workflow and record of every cell, and the panel's module, when first asked for.
- * @param {any} place @param {Study} study @param {any} files
+ * @param {(id: string) => any} place @param {Study} study @param {any} files
  */
 export function mount(place, study, files) {
   const varied = study.axes.filter((axis) => axis.values.length > 1);
@@ -136,7 +136,7 @@ function drawGrid(page) {
   const { place, state, study, marks } = page;
   const found = grid(study, state.columns, state.rows, state.held);
   page.shown = found.cells;
-  /** @param {any} axis @param {any} value */
+  /** @param {any} axis @param {number} value */
   const named = (axis, value) => (axis ? `${axis} ${value ?? ""}` : "");
   const head = make("tr", {}, make("th"), ...found.across.map((x) => make("th", { scope: "col", textContent: named(state.columns, x) })));
   const body = found.cells.map((line, i) => make("tr", {}, make("th", { scope: "row", textContent: named(state.rows, found.down[i]) }),
@@ -170,13 +170,13 @@ function drawCurves(page) {
   place("curves").replaceChildren(...shown.map((/** @type {any} */ curve) => figureOf(curve, study.measures[curve.measure])));
 }
 
-/** @param {any} curve @param {any} measure */
+/** @param {StudyCurve} curve @param {any} measure */
 function figureOf(curve, measure) {
   const figure = make("figure", { innerHTML: plot(curve, measure.unit) });
   if (!figure.firstChild) return "";
   figure.prepend(make("figcaption", { textContent: measure.title }));
   if (!curve.split) return figure;
-  figure.append(make("div", { className: "key" }, ...curve.series.map((/** @type {any} */ one, /** @type {number} */ k) => {
+  figure.append(make("div", { className: "key" }, ...curve.series.map((one, k) => {
     const word = make("span", { textContent: `\u25cf ${curve.split} ${one.name}` });
     word.style.color = `var(--s${k % SERIES})`;
     return word;

@@ -8,7 +8,7 @@ export const FLAG = "guidance_geometry"; // in `extra` of a workflow: {record, k
 const MIDDLE = 0.4; // of a series: the run there shows its own step at first
 
 /** What a workflow says about recording. key: tells it from others, for stock templates share their ids.
- * @param {any} root
+ * @param {?Graph} root
  */
 export const flagOf = (root) => root?.extra?.[FLAG] ?? {};
 
@@ -27,14 +27,14 @@ export function setFlag(root, flag) {
 }
 
 /** Whether a run, or a message about one, is of this workflow and its node is still there.
- * @param {any} root @param {any} given
+ * @param {?Graph} root @param {any} given
  */
 export function isOf(root, { workflow_id: id, key, node }) {
   return id === root?.id && (key ?? null) === (flagOf(root).key ?? null) && Boolean(nodeAt(root, node));
 }
 
 /** Of every node the runs of the last job in which it sampled, in their order.
- * @param {ListedRun[]} runs @param {any} root
+ * @param {ListedRun[]} runs @param {?Graph} root
  */
 export function latest(runs, root) {
   const own = runs.filter((run) => isOf(root, run));
@@ -60,7 +60,7 @@ export function mergeRuns(before, now, listed) {
 export const slotOf = ({ node, list_index: element, index, chain }) => (chain ? `${slotOf(chain[0])}+` : `${node}/${element}/${index}`);
 
 /** Id of a run, or of a series of them: as in their record.
- * @param {any} run
+ * @param {ListedRun} run
  * @returns {string}
  */
 export const idOf = ({ run, chain }) => chain?.map(idOf).join("+") ?? run;
@@ -68,7 +68,7 @@ export const idOf = ({ run, chain }) => chain?.map(idOf).join("+") ?? run;
 /** Runs in series, two or more each: every one begins with what the one before it made.
  *
  * prompt: in API form. root: its graph, which knows the types of its wires.
- * @param {ListedRun[]} runs @param {Prompt} prompt @param {any} root
+ * @param {ListedRun[]} runs @param {Prompt} prompt @param {?Graph} root
  */
 export function series(runs, prompt, root) {
   /** @type {ListedRun[][]} */ const chains = [];
@@ -193,7 +193,7 @@ const namedPart = (record, name) => (record.part === name ? record : partOf(reco
 
 /** Records as one.  sizes: how many steps each takes  @param {any[]} records @param {number[]} sizes */
 function inOne(records, sizes) {
-  const firsts = sizes.map((/** @type {any} */ _, k) => sizes.slice(0, k).reduce((sum, size) => sum + size, 0));
+  const firsts = sizes.map((_, k) => sizes.slice(0, k).reduce((sum, size) => sum + size, 0));
   const n = firsts[firsts.length - 1] + sizes[sizes.length - 1];
   const steps = records.flatMap((record, k) => record.steps.map((/** @type {any} */ step) => ({ ...step, i: step.i + firsts[k], n })));
   const { directions, sigmas, parts, report, choices, ...first } = records[0]; // of the first alone

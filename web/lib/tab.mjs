@@ -47,7 +47,7 @@ export class Tab {
     this.tryouts.forget();
   }
 
-  /** @param {any} box */
+  /** @param {HTMLElement} box */
   mount(box) {
     if (this.places.get(box)?.panel.host.parentElement === box) return; // 1.58 asks for it at every change around the box
     this.unmount(box);
@@ -59,7 +59,7 @@ export class Tab {
     this.refresh();
   }
 
-  /** @param {any} box */
+  /** @param {HTMLElement} box */
   unmount(box) {
     this.places.get(box)?.panel.dispose();
     this.places.delete(box);
@@ -178,7 +178,7 @@ export class Tab {
     const known = this.cached && this.cached.job === newest ? this.cached.nodes : this.unchanged;
     /** @param {any} given */
     const isNow = ({ node, prompt_id: job }) => known.has(node) || (this.idle !== CACHED && job === newest);
-    /** @param {any} one */
+    /** @param {ListedRun} one */
     const badness = (one) => (isNow(one) ? BADNESS.indexOf(this.reports.get(one.run)?.colour) : -BADNESS.length);
     return [...runs].reverse().sort((one, other) => badness(other) - badness(one));
   }
@@ -198,7 +198,7 @@ export class Tab {
     this.draw();
   }
 
-  /** Numbers of a run that is being recorded.  @param {any} message */
+  /** Numbers of a run that is being recorded.  @param {Message} message */
   step(message) {
     if (!message.kept || !isOf(this.root, message) || this.runs.some((run) => run.run === message.run)) return;
     const { run, prompt_id: job, node, workflow_id: workflow, key } = message;
@@ -245,7 +245,7 @@ export class Tab {
   }
 
   /** A job has ended.  jobOf(job) asks the server which that was. how: {key, node} of why it broke off
-   * @param {any} job @param {any} jobOf @param {any} [how]
+   * @param {string} job @param {any} jobOf @param {any} [how]
    */
   async endJob(job, jobOf, how = null) {
     const { cached, key } = this;
@@ -274,7 +274,7 @@ export class Tab {
   }
 
   /** A job has stopped: what was to come does not.  how: as of `endJob`
-   * @param {any} job @param {any} jobOf @param {any} how
+   * @param {string} job @param {any} jobOf @param {any} how
    */
   endEarly(job, jobOf, how) {
     for (const [run, one] of this.coming) if (!job || one.prompt_id === job) this.coming.delete(run);
@@ -345,13 +345,13 @@ export class Tab {
     return record ? { run, record } : null;
   }
 
-  /** Where a knob of a run is set.  @param {any} knob @param {any} run */
+  /** Where a knob of a run is set.  @param {any} knob @param {ListedRun} run */
   sourceOf(knob, run) {
     const source = knobSource(this.root, run.node, knob);
     return followed(this.root, source, source?.held && this.editor.advice?.promptOf(run.prompt_id), knob.value);
   }
 
-  /** The report on a run is another one by now.  @param {any} run @param {any} report */
+  /** The report on a run is another one by now.  @param {Run} run @param {any} report */
   renew(run, report) {
     Object.assign(this.records.get(run) ?? {}, { report });
     this.reports = new Map([[run, report]]); // what changed may be of the others, too
@@ -365,7 +365,7 @@ export class Tab {
     this.draw();
   }
 
-  /** How many items of one list a sampler worked on.  @param {any} run */
+  /** How many items of one list a sampler worked on.  @param {ListedRun} run */
   elements(run) {
     return this.entries().filter(({ node, index }) => node === run.node && index === run.index).length;
   }
@@ -373,7 +373,7 @@ export class Tab {
   /** A name and a slot for every run that can be chosen.  @param {Speaker} t */
   options(t) {
     const entries = this.entries();
-    /** @param {any} run */
+    /** @param {ListedRun} run */
     const stages = (run) => {
       const chain = this.chains.find((one) => one.some((other) => slotOf(other) === slotOf(run)));
       return chain ? [chain.findIndex((other) => slotOf(other) === slotOf(run)) + 1, chain.length] : null;
@@ -405,7 +405,7 @@ export class Tab {
   }
 }
 
-/** What the panel says of a run that broke off; n: the steps it should have had.  @param {any} record */
+/** What the panel says of a run that broke off; n: the steps it should have had.  @param {Run} record */
 function faultOf(record) {
   if (!record.ended) return {};
   const i = stoppedAt(record);

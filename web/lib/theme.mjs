@@ -26,7 +26,7 @@ export const DARK = {
   font: "DejaVu Sans, Arial, sans-serif",
 };
 
-/** A theme with every colour present; what is missing comes from the light one.  @param {any} theme */
+/** A theme with every colour present; what is missing comes from the light one.  @param {Theme} theme */
 export const completeTheme = (theme) => ({ ...LIGHT, ...theme });
 
 /** How a role is drawn. marker null: the role is an arrow only.  @type {Record<string, {marker: any, size: number, width: number, dash: any}>} */
@@ -44,7 +44,7 @@ export const PENS = {
   reach: { marker: null, size: 0, width: 1, dash: [1, 3] },
 };
 
-/** Colour of a point or vector by its role.  @param {any} theme @param {string} role */
+/** Colour of a point or vector by its role.  @param {Theme} theme @param {string} role */
 export function colourOf(theme, role) {
   const { u, c, delta, noise, muted } = theme;
   /** @type {Record<string, string>} */ const named = { u, c, G: delta, delta, scaled: delta, noise, reach: muted };

@@ -58,7 +58,7 @@ export class TriesView {
   }
 
   /** The buttons stand beside the figures, too, and what they open on the first page.
-   * @param {any} kind @param {() => void} act
+   * @param {string} kind @param {() => void} act
    */
   open(kind, act) {
     const { panel, tryouts } = this;
@@ -108,7 +108,7 @@ export class TriesView {
   }
 
   /** The row of buttons and the words while the model is measured, and after.
-   * @param {any} tries @param {any} record @param {any} knob
+   * @param {?Tries} tries @param {Run} record @param {Knob} knob
    */
   drawMeasure(tries, record, knob) {
     const { t, tryouts } = this;
@@ -124,7 +124,7 @@ export class TriesView {
     put(this.words, { textContent: this.measureWords(tries, record, knob) });
   }
 
-  /** @param {any} tries @param {any} record @param {any} knob */
+  /** @param {any} tries @param {?Run} record @param {any} knob */
   measureWords(tries, record, knob) {
     const { t, tryouts } = this;
     if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
@@ -141,7 +141,7 @@ export class TriesView {
     return [tries.fault ?? t("measuredNow", progress), liked || (range ? this.named("rangeWords", range) : t("judge"))].join(" ");
   }
 
-  /** Which value liked pictures name, and by what; empty where nothing was liked.  @param {any} knob */
+  /** Which value liked pictures name, and by what; empty where nothing was liked.  @param {Knob} knob */
   likedWords(knob) {
     const { t, tryouts } = this;
     const { mine } = tryouts;
@@ -169,7 +169,7 @@ export class TriesView {
   }
 
   /** The curve, where there is one, above the cards of its values.
-   * @param {any} curve @param {number[]} tried @param {any} knob
+   * @param {Curve} curve @param {number[]} tried @param {Knob} knob
    */
   drawCurve(curve, tried, knob) {
     put(this.curve, { hidden: !curve });
@@ -177,7 +177,7 @@ export class TriesView {
     this.box.style.setProperty("--gg-left", `${leftOf(curve?.name ?? knob.name, this.t)}px`);
     this.box.style.setProperty("--gg-right", `${RIGHT}px`);
     if (!curve) return;
-    const columns = curve.values.every((/** @type {number} */ value) => tried.includes(value)) ? tried : curve.values;
+    const columns = curve.values.every((value) => tried.includes(value)) ? tried : curve.values;
     const drawn = JSON.stringify([curve, knob.value, columns, this.curve.clientWidth]);
     if (this.curve.dataset.drawn === drawn) return;
     this.curve.dataset.drawn = drawn;
@@ -228,7 +228,7 @@ export class TriesView {
     return this.t(key.replace("range", "rangeJudged"), { ...facts, judge: range.yours ? this.t("youAnd", { judge }) : judge });
   }
 
-  /** @param {any[]} cards @param {any} kind */
+  /** @param {any[]} cards @param {string} kind */
   drawCards(cards, kind) {
     if (this.drawn.length !== cards.length || cards.some((card, k) => card !== this.drawn[k]?.card)) {
       this.drawn = cards.map((card) => this.drawn.find((one) => one.card === card) ?? this.cardOf(card, kind));
@@ -245,7 +245,7 @@ export class TriesView {
     }
   }
 
-  /** @param {any} card @param {any} kind */
+  /** @param {Card} card @param {string} kind */
   cardOf(card, kind) {
     const [name, shots] = [element("span", { class: "gg-name" }), element("span", { class: "gg-shots" })];
     const box = element(kind === "range" ? "button" : "figure", { class: "gg-frame gg-card", ...(kind === "range" && { type: "button" }) }, shots, name);
@@ -266,5 +266,5 @@ export class TriesView {
   }
 }
 
-/** @param {any} node */
+/** @param {GraphNode} node */
 const nameOf = (node) => (node ? `${node.title ?? node.type} (${node.id})` : "");

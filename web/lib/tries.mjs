@@ -11,7 +11,7 @@ import { judgementOf, judgeOf, picturesOf, promptAt, samplerOf, shownBy } from "
 const WAITING = new Set(); // tries with jobs that have not ended
 
 /** What keeps a sampler from being queued at another value of a knob: {key, node} of a sentence, null for nothing.
- * @param {any} root @param {any} prompt @param {string} sampler @param {any} knob
+ * @param {?Graph} root @param {Prompt} prompt @param {string} sampler @param {Knob} knob
  */
 export function obstacle(root, prompt, sampler, knob) {
   const source = knobSource(root, sampler, knob);
@@ -90,14 +90,14 @@ export class Tries {
     return cards;
   }
 
-  /** @param {any} card @param {any} prompt @param {any} workflow */
+  /** @param {Card} card @param {Prompt} prompt @param {any} workflow */
   async queue(card, prompt, workflow) {
     const job = this.over ? null : await this.editor.queue(prompt, workflow);
     Object.assign(card, job ? { job } : { state: "failed", why: "refused" });
     if (job && this.over) this.editor.dequeue([job]);
   }
 
-  /** @param {any} card */
+  /** @param {Card} card */
   async follow(card) {
     const job = await this.waitForJob(card.job);
     if (this.over) return;
@@ -143,7 +143,7 @@ export class Tries {
     if (first !== this.ahead) Object.assign(this, { ahead: Math.max(0, first) }).changed();
   }
 
-  /** @param {any} card @param {any} job @param {any} run @param {?Run} record */
+  /** @param {any} card @param {Job} job @param {?Run} run @param {?Run} record */
   take(card, job, run, record) {
     const shots = picturesOf(job?.outputs ?? {}, card.job ? this.shown.id : this.shown.of);
     const there = job?.ended && (shots.length || record?.pictures?.steps?.length);
@@ -180,7 +180,7 @@ const TRY = "try-";
 /** Whether a job was queued to try a scale out: it says nothing of the graph.  @param {any} workflow */
 export const isTry = (workflow) => String(workflow?.extra?.[FLAG]?.key ?? "").startsWith(TRY);
 
-/** What became of a job without a picture.  job: null where the server has none  @param {any} job */
+/** What became of a job without a picture.  job: null where the server has none  @param {Job} job */
 function whyNot(job) {
   if (!job) return "cleared";
   if (job.ended) return "noPicture";

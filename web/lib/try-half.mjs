@@ -12,7 +12,7 @@ export class TryHalf extends Tries {
   kind = "half";
   /** @type {any[]} */ said = [];
 
-  /** @param {Editor} editor @param {any} about @param {() => void} changed */
+  /** @param {Editor} editor @param {Judged} about @param {() => void} changed */
   constructor(editor, about, changed) {
     super(editor, about, (own) => [own, halfValue(this.knob, own) ?? own], changed);
   }

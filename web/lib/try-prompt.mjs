@@ -21,7 +21,7 @@ export function samplerOf(prompt, shown) {
   return id;
 }
 
-/** Pictures that a node of a job showed: files of the server.  @param {any} outputs @param {any} id */
+/** Pictures that a node of a job showed: files of the server.  @param {any} outputs @param {string} id */
 export const picturesOf = (outputs, id) => (outputs[id]?.images ?? []).filter((/** @type {{filename: any}} */ { filename }) => PICTURE.test(filename)).slice(0, MOST_SHOTS);
 
 /** The one output that a try has: {id, node}, in place of the node `of` in the job. Nothing is saved by it, and it shows the
@@ -33,7 +33,7 @@ export const picturesOf = (outputs, id) => (outputs[id]?.images ?? []).filter((/
  */
 export function shownBy({ prompt, outputs }, sampler, root) {
   const ids = downstream(prompt, String(sampler));
-  /** @param {any} id */
+  /** @param {string} id */
   const wire = (id) => pictureInto(prompt, id, ids, root);
   const showing = ids.filter((id) => picturesOf(outputs, id).length);
   const id = showing.find(wire) ?? ids.find((one) => SHOWS.includes(prompt[one].class_type)) ?? showing[0] ?? ids.find(wire);
@@ -47,7 +47,7 @@ export function shownBy({ prompt, outputs }, sampler, root) {
  * @param {Prompt} prompt @param {string} sampler
  */
 export function judgeOf(prompt, sampler) {
-  /** @param {any} id */
+  /** @param {string} id */
   const asks = (id) => prompt[id].class_type === "GGReport" && Array.isArray(prompt[id].inputs.energy);
   const id = downstream(prompt, String(sampler)).find(asks);
   if (!id) return null;
@@ -56,7 +56,7 @@ export function judgeOf(prompt, sampler) {
 }
 
 /** What the judge found in a job's pictures: {name, score}; null for nothing.  score: mean log-probability
- * @param {any} outputs @param {any} id
+ * @param {any} outputs @param {string} id
  */
 export function judgementOf(outputs, id) {
   const { judge: [score] = [], judge_name: [name] = [] } = outputs?.[id] ?? {};
@@ -66,7 +66,7 @@ export function judgementOf(outputs, id) {
 /** The prompt with another number in some inputs and these outputs, without what they do not need.
  *
  * places: [{id, input, beside: of a knob}]. shown: as `shownBy`; one in place of a node has its number, too.
- * @param {Prompt} prompt @param {any[]} places @param {any} value @param {...any} shown
+ * @param {Prompt} prompt @param {any[]} places @param {number} value @param {...any} shown
  */
 export function promptAt(prompt, places, value, ...shown) {
   const changed = { ...prompt, ...Object.fromEntries(shown.map(({ id, node }) => [id, node])) };
@@ -84,7 +84,7 @@ export function neededBy(prompt, ...ids) {
 }
 
 /** A wire that brings a picture which the sampler had a part in.
- * @param {Prompt} prompt @param {any} id @param {string[]} made @param {any} root
+ * @param {Prompt} prompt @param {string} id @param {string[]} made @param {?Graph} root
  */
 function pictureInto(prompt, id, made, root) {
   const own = SHOWS.includes(prompt[id].class_type);
@@ -96,7 +96,7 @@ function pictureInto(prompt, id, made, root) {
 const wiresOf = (node) => Object.entries(node?.inputs ?? {}).filter(([, value]) => Array.isArray(value) && value.length === 2);
 
 /** Ids of a node and of all that read it, directly or not, the nearest first.
- * @param {Prompt} prompt @param {any} id
+ * @param {Prompt} prompt @param {string} id
  */
 export function downstream(prompt, id) {
   /** @param {any} one @param {string} of */
@@ -115,7 +115,7 @@ export function upstream(prompt, id) {
 
 export const SEED = /seed/i; // where a node of a pack draws by itself, no other widget changes it after each job
 
-/** Whether a node of a prompt brings another one its seed.  @param {Prompt} prompt @param {any} id */
+/** Whether a node of a prompt brings another one its seed.  @param {Prompt} prompt @param {string} id */
 export const feedsSeed = (prompt, id) => Object.values(prompt).some(({ inputs }) => Object.entries(inputs).some(([name, wire]) => SEED.test(name) && Array.isArray(wire) && String(wire[0]) === id));
 
 /** Where nodes of a prompt hold a seed of their own: [{id, input, value}].  ids: of nodes

@@ -198,7 +198,7 @@ export class Tryouts {
   /** Store that a value was liked, and another one beside it was not, unless that was liked before.
    *
    * Returns what `takeBack` needs; null where it could not be stored.
-   * @param {any} value @param {any} other @param {any} knob
+   * @param {number} value @param {any} other @param {Knob} knob
    */
   async prefer(value, other, knob) {
     const record = this.record();

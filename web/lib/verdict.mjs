@@ -19,7 +19,7 @@ const ERRAND = /^help\.(use|half)/; // "queue the same seed and compare"
 export function verdictOf(record, locale = "en") {
   const { report } = record ?? {};
   if (!report?.headline) return null;
-  /** @param {any} one */
+  /** @param {ListedRun} one */
   const told = (one) => sentenceIn(locale, one);
   const { colour, suggested } = report;
   const plain = report.why.slice(0, MOST_WHY);

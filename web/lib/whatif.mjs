@@ -74,7 +74,7 @@ function besidePicture({ commands, theme, t }, scene, side, pair) {
 }
 
 /** The facts of the plane for the other scale, and how far it can be trusted.
- * @param {any} scene @param {Run} record
+ * @param {Scene} scene @param {Run} record
  */
 function wordsOf(scene, record) {
   const { shown, points, other } = scene;
@@ -88,7 +88,7 @@ function wordsOf(scene, record) {
 const shell = (record) => ((record?.sigma_data ?? 0) > 0 ? "M3" : "M3c");
 
 /** The plane with the other scale's arrow; the fan is held up to the largest scale, so that nothing jumps.
- * @param {any} scene @param {number} most
+ * @param {Scene} scene @param {number} most
  */
 function viewOf(scene, most) {
   const { points, shown, gamma } = scene;
@@ -119,7 +119,7 @@ function ownScale(page, { near, lens, area, scene }, { own, shownGamma }) {
 }
 
 /** M1 and the length of the prediction against the other scale: what a slider would do, at a glance.
- * @param {Page} page @param {Run} record @param {any} scene @param {Box} box @param {number} most
+ * @param {Page} page @param {Run} record @param {Scene} scene @param {Box} box @param {number} most
  */
 function metricCurves(page, record, scene, box, most) {
   const { theme, commands } = page;

@@ -40,7 +40,7 @@ export const fillIn = (words, values = {}) => words.replace(/\{(\w+)(?::([^|}]*)
 export const counted = (count, word) => fillIn(`{count} {count:${word}|${word}s}`, { count });
 
 /** From one value to another, in words; one value where they are the same.
- * @param {any} low @param {any} high @param {Speaker} t
+ * @param {string} low @param {string} high @param {Speaker} t
  */
 export const span = (low, high, t) => (low === high ? low : t("{low} to {high}", { low, high }));
 
