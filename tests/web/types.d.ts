@@ -91,7 +91,7 @@ interface Run {
   afterwards?: { steps: number[]; evaluations: number; against: string; drift: number; why?: string };
   directions?: { steps: number[]; error: number; subset?: number[]; samples: number[][] };
   pictures?: any;
-  report?: any;
+  report?: Report;
   problems?: string[];
   fault?: string;
   ended?: string;
@@ -364,11 +364,35 @@ interface Card {
   [name: string]: any;
 }
 
-/** What was measured of a model at several values of a knob, as the server tells it. */
+/** What was measured of a model at several values of a knob, as the server tells it: [found, low, high] of each value. */
 interface Curve {
   name: string;
   values: number[];
+  pictures: number; // of each value
+  least: number; // the value that the model finds least strange
+  times_as_strange: [number, number | null, number | null][];
+  prompt_strength: [number, number, number][];
+  variety: number[][];
+  likelier_without?: number[];
+  strength_gained?: [number, number, number][];
   [name: string]: any;
+}
+
+/** A value that a person or a judge found good or not, as the server stores it. */
+interface StoredPick {
+  cfg: number;
+  good: boolean;
+  by?: string | null;
+  knob: string;
+  chain?: string;
+  sampler_class: string;
+}
+
+/** What is stored of a model: see `rangeOf`. */
+interface Stored {
+  picks: StoredPick[];
+  ranges: Record<string, [number, number]>;
+  knobs?: Record<string, Record<string, [number, number]>>;
 }
 
 /** A study's page: axes, cells and curves, as sweeps/ writes them. */
@@ -388,6 +412,7 @@ interface Cell {
 interface Study {
   axes: Axis[];
   rows: Cell[];
+  curves: StudyCurve[];
   measures: Record<string, { title: string; unit: string }>;
   [name: string]: any;
 }
@@ -400,8 +425,46 @@ interface StudyCurve {
   series: { name: string; points: { x: any; mean: number | null; low: number | null; high: number | null; n: number }[] }[];
 }
 
+/** A study's page while it is used: see study.mjs. */
+interface StudyPage {
+  place: (id: string) => any;
+  study: Study;
+  files: any;
+  varied: Axis[];
+  names: string[];
+  title: (row: Cell) => string;
+  picked: Set<string>;
+  runs: Record<string, Run>;
+  marks: any;
+  state: any;
+  dialog: { open: (row: any) => void };
+  shown: (Cell | null)[][];
+  metrics?: [string, string][];
+}
+
 type InspectorPanel = import("../../web/lib/panel.mjs").Panel;
 type GuidanceTab = import("../../web/lib/tab.mjs").Tab;
+
+/** A sentence of a report in the languages that it was written in. */
+interface Sentence {
+  id: string;
+  en: string;
+  zh?: string;
+}
+
+/** The verdict on a run, as the server tells it. */
+interface Report {
+  headline: Sentence;
+  why: Sentence[];
+  reasons: Sentence[];
+  findings: Sentence[];
+  colour: string;
+  suggested: number | null;
+  knobs?: Knob[];
+  curve?: Curve;
+  curves?: Record<string, Curve>;
+  [name: string]: any;
+}
 
 /** A sheet of pictures of one step: a row for each sample, a column for each kind. */
 interface Sheet {
@@ -429,3 +492,24 @@ interface Scene {
 
 type Tries = import("../../web/lib/tries.mjs").Tries;
 type TryAdvice = import("../../web/lib/advice.mjs").TryAdvice;
+
+/** The step plane in pixels: see layout.mjs. */
+interface Plane {
+  origin: number[];
+  scale: number;
+  at: (place: number[]) => number[];
+}
+
+/** A plane figure under construction: see `drawPlane`. */
+interface PlaneDrawing {
+  page: Page;
+  scene: Scene;
+  points: Record<string, number[]>;
+  predictions: string[];
+  plane: Plane;
+  near: Plane;
+  lens: { window: Box; frame: Box; plane: Plane; gain: number } | null;
+  frame: Box;
+  area: Box;
+  [name: string]: any;
+}

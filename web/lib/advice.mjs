@@ -52,7 +52,7 @@ const countOf = ({ shots, record }) => Math.min(shots.length || record?.pictures
 export function saidOf(pair, t) {
   if (!pair?.cards.length) return ["", ""];
   if (!pair.isDone) return [t("measuring", { i: pair.pictures, n: pair.wanted }), ""];
-  const { values, least, gate, prompt_strength: strength } = pair.measured ?? {};
+  const { values, least, gate, prompt_strength: strength } = pair.measured ?? /** @type {Partial<Curve>} */ ({});
   if (!values) return ["", ""];
   if (gate && !gate.applies) return [gate.sure ? t("pairRefused") : "", ""];
   const said = strangeAt(pair.measured, values.find((/** @type {number} */ value) => value !== least));
@@ -63,24 +63,24 @@ export function saidOf(pair, t) {
 }
 
 /** At which values the model takes pictures for some without the prompt: a sentence for each.
- * @param {{name: string, values: any, pictures: any, likelier_without?: any}} given @param {Speaker} t
+ * @param {Curve} curve @param {Speaker} t
  */
 function lostIn({ name, values, pictures, likelier_without: lost = [] }, t) {
-  return values.flatMap((/** @type {number} */ value, /** @type {number} */ k) => (lost[k] ? [t("promptLost", { value: `${name} ${number(value)}`, lost: lost[k], n: pictures })] : []));
+  return values.flatMap((value, k) => (lost[k] ? [t("promptLost", { value: `${name} ${number(value)}`, lost: lost[k], n: pictures })] : []));
 }
 
 /** Which of two values surely shows the prompt less, on the same seeds; empty where neither does.
- * @param {{name: string, values: any, least: any, strength_gained: any}} given @param {Speaker} t
+ * @param {Curve} curve @param {Speaker} t
  */
 function weakerIn({ name, values, least, strength_gained: gained }, t) {
-  const at = values.findIndex((/** @type {number} */ value) => value !== least);
-  const [, low, high] = gained?.[at] ?? [];
-  if (!(low > 0 || (high ?? 0) < 0)) return "";
+  const at = values.findIndex((value) => value !== least);
+  const [, low = 0, high = 0] = gained?.[at] ?? [];
+  if (!(low > 0 || high < 0)) return "";
   return t("showsLess", { value: `${name} ${number(low > 0 ? least : values[at])}` });
 }
 
 /** What a curve tells of a value beside the one that the model finds least strange: {key, facts} of a sentence; null for nothing.
- * @param {{name: string, values: any, least: any, times_as_strange: any}} given @param {any} value
+ * @param {Curve} curve @param {any} value
  */
 export function strangeAt({ name, values, least, times_as_strange: times }, value) {
   const [ratio, low, high] = times[values.indexOf(value)];

@@ -13,7 +13,7 @@ import { number } from "./words.mjs";
 export function changeSince(run, knob, source) {
   const byHand = (source?.beside ?? []).every(({ widget, value }) => widget.value === value);
   const [was, now] = [knob.value, byHand ? source?.widget?.value : undefined]; // what a preset makes is not known here
-  if (!run || run.live || run.stages || !Number.isFinite(was) || !Number.isFinite(now)) return null;
+  if (!run || !source || run.live || run.stages || !Number.isFinite(was) || !Number.isFinite(now)) return null;
   return Math.abs(now - was) > ALIKE * Math.max(1, Math.abs(was)) ? { ...source, knob: knob.name, was, now } : null;
 }
 
@@ -38,7 +38,7 @@ export class ChangeLine {
   draw() {
     const { panel } = this;
     const { t } = panel;
-    const changes = knobsOf(panel.whole).map((/** @type {Knob} */ knob) => changeSince(panel.whole, knob, panel.sourceOf(knob)));
+    const changes = knobsOf(panel.whole).map((knob) => changeSince(panel.whole, knob, panel.sourceOf(knob)));
     this.change = changes.find(Boolean) ?? null;
     put(this.box, { "data-idle": this.change ? null : "" }); // stays on the page: what appears with its words is not read aloud
     put(panel.parts.verdict, { "data-before": this.change ? "" : null });

@@ -44,14 +44,14 @@ export function curvePlot(curve, own, t, width = 520, columns = curve.values, ma
     const share = (along(value) - along(columns[i])) / (along(columns[i + 1]) - along(columns[i]));
     return left + column * (i + 0.5 + Math.min(Math.max(share, 0), 1));
   };
-  const top = Math.min(Math.max(FLAT, ...times.map((/** @type {[number, any, number]} */ [value, , end]) => Math.min(end ?? value, 1.3 * value))), MOST);
+  const top = Math.min(Math.max(FLAT, ...times.map(([value, , end]) => Math.min(end ?? value, 1.3 * value))), MOST);
   /** @param {number} value */
   const y = (value) => TOP + HEIGHT * (1 - Math.log(Math.min(Math.max(value, LEAST), top) / LEAST) / Math.log(top / LEAST));
   const bottom = TOP + HEIGHT;
   /** @param {number} value @param {number} ratio */
   const place = (value, ratio) => `${x(value).toFixed(1)},${y(ratio).toFixed(1)}`;
-  const band = [...times.map((/** @type {[number, any, number]} */ [value, , end], /** @type {number} */ k) => place(values[k], end ?? value)), ...times.map((/** @type {number[]} */ [value, start], /** @type {number} */ k) => place(values[k], start ?? value)).reverse()];
-  const line = times.map((/** @type {number[]} */ [value], /** @type {number} */ k) => place(values[k], value));
+  const band = [...times.map(([value, , end], k) => place(values[k], end ?? value)), ...times.map(([value, start], k) => place(values[k], start ?? value)).reverse()];
+  const line = times.map(([value], k) => place(values[k], value));
   /** @param {string} kind @param {number} value @param {number} from */
   const upright = (kind, value, from) => `<line class="gg-${kind}" x1="${x(value).toFixed(1)}" x2="${x(value).toFixed(1)}" y1="${from}" y2="${bottom}"/>`;
   const marks = /** @type {[string, string][]} */ ([["seen", "markSeen"], ["measured", "markMeasured"]]).filter(([name]) => curve[name]).map(([name, key], k) => { // left of the marks the curve lies low
@@ -66,8 +66,8 @@ export function curvePlot(curve, own, t, width = 520, columns = curve.values, ma
     .map((ratio) => `<line class="gg-grid" x1="${left}" x2="${width - RIGHT}" y1="${y(ratio).toFixed(1)}" y2="${y(ratio).toFixed(1)}"/>${words(left - 6, y(ratio) + 4, `${ratio}\u00d7`, "end")}`);
   const rows = /** @type {[string, string[], string][]} */ ([
     [curve.name, values.map((value) => number(value)), ""],
-    [t("rowStrength"), curve.prompt_strength.map((/** @type {number[]} */ [value]) => number(value, 2)), t("rowStrengthTip")],
-    ...(curve.variety.length ? [[t("rowVariety"), curve.variety.map((/** @type {number[]} */ [value]) => number(value, 2)), t("rowVarietyTip")]] : []),
+    [t("rowStrength"), curve.prompt_strength.map(([value]) => number(value, 2)), t("rowStrengthTip")],
+    ...(curve.variety.length ? [[t("rowVariety"), curve.variety.map(([value]) => number(value, 2)), t("rowVarietyTip")]] : []),
   ]).map(([name, cells, tip], k) => words(left - 6, bottom + ROW * (k + 1), name, "end", tip) + cells.map((cell, i) => words(x(values[i]), bottom + ROW * (k + 1), cell, "middle")).join(""));
   const high = bottom + ROW * rows.length + 4;
   const at = columns.indexOf(marked ?? NaN);

@@ -67,18 +67,18 @@ export function picksOf(record, cards, by = null, knob = knobOf(record)) {
  * nothing is good.
  *
  * judges: names of those who chose. yours: the user did, too.
- * @param {any} stored @param {Run} record
+ * @param {?Stored} stored @param {?Run} record
  */
 export function rangeOf(stored, record, knob = knobOf(record)) {
   const kind = record?.report?.sampler_class;
   const range = (knob.key === CFG ? stored?.ranges : stored?.knobs?.[knob.key])?.[kind];
-  if (!range) return null;
-  /** @param {any} pick */
+  if (!range || !stored) return null;
+  /** @param {StoredPick} pick */
   const counts = (pick) => pick.knob === knob.key && (knob.key !== CFG || pick.chain === PLAIN);
-  const own = stored.picks.filter((/** @type {any} */ pick) => pick.sampler_class === kind && pick.good && counts(pick));
-  const judges = [...new Set(own.map((/** @type {{by: number}} */ { by }) => by).filter(Boolean))].sort();
+  const own = stored.picks.filter((pick) => pick.sampler_class === kind && pick.good && counts(pick));
+  const judges = [...new Set(own.map(({ by }) => by).filter(Boolean))].sort();
   const middle = roundWithin(knob, halfWay(range[0], range[1]));
-  return { judges, yours: own.some((/** @type {{by: number}} */ { by }) => !by), low: range[0], high: range[1], middle, chosen: own.map((/** @type {{cfg: number}} */ { cfg }) => cfg).sort((/** @type {any} */ a, /** @type {any} */ b) => a - b) };
+  return { judges, yours: own.some(({ by }) => !by), low: range[0], high: range[1], middle, chosen: own.map(({ cfg }) => cfg).sort((a, b) => a - b) };
 }
 
 /** The good values that are known of a knob: those that the report names, or that are stored.
@@ -87,8 +87,8 @@ export function rangeOf(stored, record, knob = knobOf(record)) {
  */
 export function knownRange(stored, record, knob) {
   if (knob.key === knobOf(record).key && record.report?.range) return record.report.range;
-  const { low, high } = rangeOf(stored, record, knob) ?? {};
-  return low ? [low, high] : null;
+  const known = rangeOf(stored, record, knob);
+  return known?.low ? [known.low, known.high] : null;
 }
 
 export class FindRange extends Tries {

@@ -7,28 +7,28 @@ import { colourOf, PENS } from "./theme.mjs";
 const [W, H] = [44, 16];
 const MIDDLE = H / 2;
 
-/** @param {string} role */
-export const ray = (role) => (/** @type {Theme} */ theme) => {
+/** @type {(role: string) => (theme: Theme) => Command[]} */
+export const ray = (role) => (theme) => {
   const { width, dash, marker: kind, size } = PENS[role];
   const colour = colourOf(theme, role);
   const end = [W - 8, MIDDLE];
   return [line([[2, MIDDLE], end], colour, width, { dash }), marker(end, kind, colour, size, theme.paper)];
 };
-/** @param {string} role */
-export const dot = (role) => (/** @type {Theme} */ theme) => {
+/** @type {(role: string) => (theme: Theme) => Command[]} */
+export const dot = (role) => (theme) => {
   const { marker: kind, size } = PENS[role];
   return [marker([W / 2, MIDDLE], kind, colourOf(theme, role), size, theme.paper)];
 };
-/** @param {string} role */
-export const vector = (role) => (/** @type {Theme} */ theme) => arrow([2, MIDDLE], [W - 4, MIDDLE], colourOf(theme, role), PENS[role].width);
-/** @param {string} role @param {any} dash @param {string} [kind] */
-export const dashed = (role, dash, kind) => (/** @type {Theme} */ theme) => {
+/** @type {(role: string) => (theme: Theme) => Command[]} */
+export const vector = (role) => (theme) => arrow([2, MIDDLE], [W - 4, MIDDLE], colourOf(theme, role), PENS[role].width);
+/** @type {(role: string, dash: any, kind?: string) => (theme: Theme) => Command[]} */
+export const dashed = (role, dash, kind) => (theme) => {
   const colour = colourOf(theme, role);
   const stroke = line([[2, MIDDLE], [W - 2, MIDDLE]], colour, 1.8, { dash });
   return kind ? [stroke, marker([W / 2, MIDDLE], kind, colour, 6, theme.paper)] : [stroke];
 };
-/** @param {string} role @param {number} alpha */
-export const bar = (role, alpha) => (/** @type {Theme} */ theme) => [rectangle({ x: W / 2 - 7, y: 1, w: 14, h: H - 2 }, colourOf(theme, role), { alpha })];
+/** @type {(role: string, alpha: number) => (theme: Theme) => Command[]} */
+export const bar = (role, alpha) => (theme) => [rectangle({ x: W / 2 - 7, y: 1, w: 14, h: H - 2 }, colourOf(theme, role), { alpha })];
 /** @param {Theme} theme */
 const upright = (theme) => [line([[W / 2, 0], [W / 2, H]], theme.ink, 1, { alpha: 0.5, dash: [3, 3] })];
 /** @param {Theme} theme */

@@ -20,10 +20,10 @@ const LINK = "color: inherit; text-decoration: underline;";
 
 /** Give a fresh node the room for what it will say, and its boxes for what is written there: one whose file is all that it
  * gives needs none.  vue: Nodes 2.0 draws them, where such a box takes all room that is free
- * @param {any} node @param {any} given
+ * @param {GraphNode} node @param {any} given
  */
 export function makeRoom(node, { output_node: shows, output = [], output_name: names = [] }, vue = false) {
-  const boxes = (node.widgets ?? []).filter((/** @type {any} */ { element: box }) => box?.localName === "textarea");
+  const boxes = (node.widgets ?? []).filter(({ element: box }) => box?.localName === "textarea");
   for (const { options, value } of boxes) {
     const lines = String(value).split("\n").length;
     const [least, most] = SPARE.map((spare) => LINES * (lines + spare) + 2 * LINES);
@@ -36,29 +36,29 @@ export function makeRoom(node, { output_node: shows, output = [], output_name: n
 }
 
 /** A fresh node that shows a run begins at the sample that every other view begins at; a saved one keeps its own.
- * @param {any} node
+ * @param {GraphNode} node
  */
 export function beginAtMedian(node) {
-  const sample = node.widgets?.find((/** @type {any} */ { name, options }) => name === "sample" && options?.min === -1);
+  const sample = node.widgets?.find(({ name, options }) => name === "sample" && options?.min === -1);
   if (sample) sample.value = -1;
 }
 
 /** A fresh node draws for the editor that it is in: on dark ground where that is dark.
- * @param {any} node @param {boolean} dark
+ * @param {GraphNode} node @param {boolean} dark
  */
 export function beginDark(node, dark) {
-  const theme = node.widgets?.find((/** @type {any} */ { name, options }) => name === "theme" && options?.values?.includes(DARK));
+  const theme = node.widgets?.find(({ name, options }) => name === "theme" && options?.values?.includes(DARK));
   if (theme && dark) theme.value = DARK;
 }
 
 /** Show lines on a node; the first time it gets a place for them.
  *
  * images: what the node shows beside them. gg_files: what the server kept; their names become links.
- * @param {any} node @param {any} given @param {(path: string) => string} address
+ * @param {GraphNode} node @param {any} given @param {(path: string) => string} address
  */
 export function sayOn(node, { text: lines, images, gg_files: files }, address) {
   const words = lines.join("\n");
-  const placed = node.widgets?.find((/** @type {any} */ { name }) => name === NAME);
+  const placed = node.widgets?.find(({ name }) => name === NAME);
   if (!placed && !lines.length) return;
   const widget = placed ?? placeOn(node, COLUMNS.test(words) && !images ? TABLE : PROSE, Boolean(images));
   const [place] = widget.element.children;
@@ -86,7 +86,7 @@ export function linkFiles(words, files = [], address = String) {
 }
 
 /** least: height in pixels. beside: a picture, to which goes what words do not need; it says what they say.
- * @param {any} node @param {any} least @param {any} beside
+ * @param {GraphNode} node @param {any} least @param {any} beside
  */
 function placeOn(node, least, beside) {
   const text = element("pre", { class: "gg-text", tabindex: 0, "data-capture-wheel": "true", style: TEXT });

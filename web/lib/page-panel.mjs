@@ -6,11 +6,11 @@ import { viewOf } from "./views.mjs";
 const OPENING = ["plane", "pictures", "lengths"]; // best first; the last is always available
 
 class PagePanel extends Panel {
-  /** @type {?() => void} */ told = null;
+  /** @type {?() => void} */ afterDraw = null;
 
   draw() {
     super.draw();
-    this.told?.();
+    this.afterDraw?.();
   }
 
   /** A page has no sampler to write a scale to. */

@@ -26,7 +26,7 @@ export function mount(place, { record, sheets, sources }) {
   place("reopen").hidden = !(sources.workflow ?? sources.prompt);
   files(place, { record, sources });
   let [legend, read] = ["", -1]; // what is shown: of no view, of no sample
-  panel.told = () => {
+  panel.afterDraw = () => {
     const { choices: { view }, state: { sample } } = panel;
     const theme = panel.content.dataset.theme;
     place("caption").textContent = captionOf(record, panel.state.at, sample);

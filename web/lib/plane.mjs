@@ -192,7 +192,7 @@ function areasOf(area) {
   return { whole: area, overview: { ...area, h: top }, lens };
 }
 
-/** @param {any} given */
+/** @param {PlaneDrawing & {lens: object}} drawing */
 function outlineLens({ page, lens }) {
   const { commands, theme, placer } = page;
   const { window, frame, gain } = lens;
@@ -209,7 +209,7 @@ function outlineLens({ page, lens }) {
 }
 
 /** Above the lens, where no line runs; its right end otherwise.
- * @param {any} given @param {Box} frame @param {string} words
+ * @param {Page} page @param {Box} frame @param {string} words
  */
 function lensTitle({ theme, placer }, frame, words) {
   const wide = runsWidth([{ t: words }], SMALL);
@@ -225,7 +225,7 @@ function lensTitle({ theme, placer }, frame, words) {
   return [best];
 }
 
-/** From the noisy sample to every prediction.  @param {any} given @param {any} plane @param {Box} within */
+/** From the noisy sample to every prediction.  @param {PlaneDrawing} drawing @param {Plane} plane @param {Box} within */
 function rays({ page, points, predictions }, plane, within, prefix = "") {
   for (const role of predictions) stroke(page, role, plane.at([0, 0]), plane.at(points[role]), within, `${prefix}ray-${role}`);
 }
@@ -272,10 +272,10 @@ function cutMark({ theme, commands }, p, q) {
   }
 }
 
-/** Predictions, their difference, and the difference times gamma.  @param {any} given */
+/** Predictions, their difference, and the difference times gamma.  @param {PlaneDrawing} drawing */
 function fanOf({ page, points, predictions, near, lens, plane, across }) {
   const { theme, commands, placer } = page;
-  const place = Object.fromEntries(predictions.map((/** @type {string} */ role) => [role, near.at(points[role])]));
+  const place = Object.fromEntries(predictions.map((role) => [role, near.at(points[role])]));
   for (const role of lens ? predictions : []) {
     const name = `overview-${role}`;
     commands.push(marker(plane.at(points[role]), "disc", colourOf(theme, role), 3, null, { name }));
@@ -351,13 +351,13 @@ function labels(set) {
   if (set.lens) scaleBar(page, near, growBox(frame, -6), "end", "lens-bar");
 }
 
-/** Labels of the predictions left of the fan, joined to their points by hairlines.  @param {any} given */
+/** Labels of the predictions left of the fan, joined to their points by hairlines.  @param {PlaneDrawing} drawing */
 function gutter({ page, near, frame, points, predictions, lens, area }) {
   const { theme, commands, placer, symbolSize } = page;
-  const ends = predictions.map((/** @type {string} */ role) => near.at(points[role]));
-  const left = lens ? area.x : Math.max(area.x, Math.min(...ends.map((/** @type {number[]} */ [x]) => x)) - GUTTER - 30);
-  const centres = stackCentres(ends.map((/** @type {[any, number]} */ [, y], /** @type {number} */ k) => y + 1e-6 * k), ROW + 1, frame.y + 10, frame.y + frame.h - 10);
-  predictions.forEach((/** @type {string} */ role, /** @type {number} */ k) => {
+  const ends = predictions.map((role) => near.at(points[role]));
+  const left = lens ? area.x : Math.max(area.x, Math.min(...ends.map(([x]) => x)) - GUTTER - 30);
+  const centres = stackCentres(ends.map(([, y], k) => y + 1e-6 * k), ROW + 1, frame.y + 10, frame.y + frame.h - 10);
+  predictions.forEach((role, k) => {
     const style = { size: symbolSize, fill: colourOf(theme, role), halo: theme.paper, name: `label-${role}` };
     const parts = symbol(left, centres[k] + 0.3 * symbolSize, SYMBOLS[role], style);
     const wide = runsWidth(SYMBOLS[role], symbolSize);

@@ -18,12 +18,12 @@ export function answers(record, sample) {
   return found.map(([question, verdict, ...words]) => ({ question, verdict, words: words.filter(Boolean) }));
 }
 
-/** @param {any} record */
-const steps = (record) => (record.steps ?? []).filter(Boolean);
-/** @param {Run} record */
-const both = (record) => steps(record).filter((/** @type {Step} */ step) => step.stage === "step" || step.stage === "reuse");
 /** @param {?Run} record */
-const later = (record) => steps(record).filter((/** @type {any} */ { stage }) => stage === "afterwards");
+const steps = (record) => (record?.steps ?? []).filter(Boolean);
+/** @param {Run} record */
+const both = (record) => steps(record).filter((step) => step.stage === "step" || step.stage === "reuse");
+/** @param {?Run} record */
+const later = (record) => steps(record).filter(({ stage }) => stage === "afterwards");
 
 /** The report as two answers: the verdict, and what else the run tells; of all samples.  @param {Run} record */
 function reportAnswers(record) {
@@ -35,12 +35,12 @@ function reportAnswers(record) {
   return [[`Is cfg too high${all}?`, headline, ...why, ...reasons], [`What else does it tell${all}?`, first ?? SILENT, ...others, place]];
 }
 
-/** @param {any} found */
-const listed = (found) => `${fillIn("{n:step|steps}", { n: found.length })} ${found.map((/** @type {any} */ { i }) => nth(i)).join(", ")}`;
+/** @param {{i: number}[]} found */
+const listed = (found) => `${fillIn("{n:step|steps}", { n: found.length })} ${found.map(({ i }) => nth(i)).join(", ")}`;
 
 /** @param {Run} record @param {number} sample */
 function dashes(record, sample) {
-  const noisy = steps(record).some((/** @type {Step} */ step) => metric("M8", sampleOf(step, sample)) > 0);
+  const noisy = steps(record).some((step) => metric("M8", sampleOf(step, sample)) > 0);
   const noise = noisy ? "noise" : "fresh noise; this sampler adds none, so there is none here";
   return [
     "What is the dashed line?",
@@ -55,10 +55,10 @@ function dashes(record, sample) {
 
 /** @param {Run} record */
 function gapAnswer(record) {
-  const all = steps(record), asked = all.filter((/** @type {any} */ { stage }) => stage !== "recur");
+  const all = steps(record), asked = all.filter(({ stage }) => stage !== "recur");
   const alone = asked.length - both(record).length - later(record).length;
   const shown = samplesOf(record).length;
-  const blind = both(record).filter((/** @type {Step} */ step) => step.kappa == null).length;
+  const blind = both(record).filter((step) => step.kappa == null).length;
   return [
     "What was not measured?",
     "Whether the picture is good, and any other run.",

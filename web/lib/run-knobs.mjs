@@ -19,7 +19,7 @@ export function knobsOf(record) {
  * @param {any} record
  * @param {?string} key
  */
-export const knobOf = (record, key = null) => knobsOf(record).find((/** @type {Knob} */ one) => one.key === key) ?? knobsOf(record)[0];
+export const knobOf = (record, key = null) => knobsOf(record).find((one) => one.key === key) ?? knobsOf(record)[0];
 
 /** What a knob is called, and whose it is.  @param {any} given */
 export const knobName = ({ kind, name, title, what }) => (kind === CFG || !(what ?? title) ? name : `${name} (${what ?? title})`);
@@ -30,7 +30,7 @@ export const knobName = ({ kind, name, title, what }) => (kind === CFG || !(what
 export const keyFor = (record, knob) => (record?.model?.key ? (knob?.model ?? record.model.key) : null);
 
 /** Those among which a person may choose: whose widget is known, and that is above nothing.  @param {Run} record */
-export const triableKnobs = (record) => knobsOf(record).filter((/** @type {Knob} */ { kind, node, value }) => kind === CFG || (node && (value ?? 0) > 0));
+export const triableKnobs = (record) => knobsOf(record).filter(({ kind, node, value }) => kind === CFG || (node && (value ?? 0) > 0));
 
 /** What is worth trying: between the ends that a widget takes, as it shows numbers.
  * @param {any} given @param {number} value

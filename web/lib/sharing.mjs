@@ -19,17 +19,17 @@ const [HEAD, SMALL, NAME, FOOT] = [{ size: 20, high: 27 }, { size: 13, high: 19 
  * headline, lines: words. tone: a colour. facts, hint: words about the run and the file. values: [{name, sizes: [[w, h], ...]}], one beside
  * another where there are more of them than pictures of each, or where a curve stands above, else one below another.
  * curve: {left, right, high}, pixels, whose columns the values have; null for none.
- * @param {{headline: string, lines: string[], tone: any, facts: string, hint: string, values: any, curve: any}} given
+ * @param {{headline: string, lines: string[], tone: any, facts: string, hint: string, values: {name: string, sizes: number[][]}[], curve: any}} given
  */
 export function layoutOf({ headline, lines, tone, facts, hint, values, curve }) {
   const { paper, ink, muted, hair } = LIGHT;
-  const most = Math.max(1, ...values.map((/** @type {any} */ { sizes }) => sizes.length));
+  const most = Math.max(1, ...values.map(({ sizes }) => sizes.length));
   const beside = Boolean(curve) || values.length >= most;
-  const names = beside ? 0 : Math.max(...values.map((/** @type {any} */ { name }) => wordsWidth(name, NAME.size))) + 8;
+  const names = beside ? 0 : Math.max(...values.map(({ name }) => wordsWidth(name, NAME.size))) + 8;
   const [left, right] = curve ? [curve.left, curve.right] : [names, 0];
   const columns = beside ? values.length : most;
   const wide = (W - 2 * MARGIN - left - right) / Math.max(1, columns);
-  const [w, h] = values.find((/** @type {any} */ { sizes }) => sizes.length)?.sizes[0] ?? [1, 0];
+  const [w, h] = values.find(({ sizes }) => sizes.length)?.sizes[0] ?? [1, 0];
   const high = Math.min(HIGHEST, ((wide - GAP) * h) / w) + GAP;
   const marks = [];
   let y = MARGIN;
@@ -46,13 +46,13 @@ export function layoutOf({ headline, lines, tone, facts, hint, values, curve }) 
   y += 12;
   const above = y;
   y += curve ? curve.high + GAP : 0;
-  const named = !curve && beside && values.some((/** @type {any} */ { name }) => name);
+  const named = !curve && beside && values.some(({ name }) => name);
   if (named) y += NAME.high;
-  const places = values.map((/** @type {any} */ { name, sizes }, /** @type {number} */ k) => {
+  const places = values.map(({ name, sizes }, k) => {
     const [x, top] = [MARGIN + left + (beside ? k * wide : 0), y + (beside ? 0 : k * high)];
     const at = beside ? { x: x + wide / 2, y: top - 7, anchor: "middle" } : { x: MARGIN, y: top + high / 2 + 4, anchor: "start" };
     if (!curve && name) marks.push(text(at.x, at.y, cut(name, beside ? wide : names, NAME.size), { size: NAME.size, fill: ink, anchor: at.anchor, name: "name" }));
-    return sizes.map((/** @type {number[]} */ size, /** @type {number} */ i) => middleOf({ size }, { x: x + (beside ? 0 : i * wide) + GAP / 2, y: top + (beside ? i * high : 0), w: wide - GAP, h: high - GAP }));
+    return sizes.map((size, i) => middleOf({ size }, { x: x + (beside ? 0 : i * wide) + GAP / 2, y: top + (beside ? i * high : 0), w: wide - GAP, h: high - GAP }));
   });
   y += high * (beside ? most : values.length) * Number(values.length > 0) + 14;
   marks.push(line([[MARGIN, y], [W - MARGIN, y]], hair));

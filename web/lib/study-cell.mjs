@@ -10,7 +10,7 @@ const MARKS = { mark: "Mark", reject: "Reject", rerun: "Run again" };
 export const placeOf = (cells, row) => (cells.includes(row) ? cells.indexOf(row) : cells.findIndex((one) => one.id === row.id));
 
 /** The dialog. page: of study.mjs; make: makes elements; changed(): after a mark. -> {open(row)}
- * @param {any} page @param {any} make @param {() => void} changed
+ * @param {StudyPage} page @param {any} make @param {() => void} changed
  */
 export function cellDialog(page, make, changed) {
   const { study, files, title, marks } = page;

@@ -78,7 +78,7 @@ export function mount(place, study, files) {
   return page;
 }
 
-/** @param {{state: any}} given @param {string} label @param {any[]} options @param {string} name
+/** @param {StudyPage} page @param {string} label @param {any[]} options @param {string} name
  * @param {() => void} change
  */
 function choose({ state }, label, options, name, change) {
@@ -90,28 +90,28 @@ function choose({ state }, label, options, name, change) {
   return make("label", {}, label, select);
 }
 
-/** @param {any} page */
+/** @param {StudyPage} page */
 function drawControls(page) {
   const { state, varied, names, study } = page;
-  if (state.rows === state.columns) state.rows = names.find((/** @type {string} */ name) => name !== state.columns) ?? "";
-  const others = varied.filter((/** @type {Axis} */ axis) => ![state.columns, state.rows].includes(axis.name));
-  state.held = Object.fromEntries(others.map((/** @type {Axis} */ axis) => [axis.name, axis.values.includes(state.held[axis.name]) ? state.held[axis.name] : axis.values[0]]));
-  const holds = others.map((/** @type {Axis} */ axis) => {
-    const select = make("select", {}, ...axis.values.map((/** @type {any} */ value, /** @type {number} */ i) => make("option", { value: i, textContent: value, selected: value === state.held[axis.name] })));
+  if (state.rows === state.columns) state.rows = names.find((name) => name !== state.columns) ?? "";
+  const others = varied.filter((axis) => ![state.columns, state.rows].includes(axis.name));
+  state.held = Object.fromEntries(others.map((axis) => [axis.name, axis.values.includes(state.held[axis.name]) ? state.held[axis.name] : axis.values[0]]));
+  const holds = others.map((axis) => {
+    const select = make("select", {}, ...axis.values.map((value, i) => make("option", { value: i, textContent: value, selected: value === state.held[axis.name] })));
     select.addEventListener("change", () => {
       state.held[axis.name] = axis.values[Number(select.value)];
       drawGrid(page);
     });
     return make("label", {}, axis.name, select);
   });
-  const axes = names.map((/** @type {string} */ name) => [name, name]);
+  const axes = names.map((name) => [name, name]);
   const measures = Object.entries(study.measures).map(([name, one]) => [name, one.title]);
   const redraw = () => drawGrid(page);
   const turns = names.length > 1 ? [choose(page, "columns", axes, "columns", redraw), choose(page, "rows", axes, "rows", redraw)] : [];
   page.place("controls").replaceChildren(...turns, ...holds, choose(page, "below each", measures, "shown", redraw));
 }
 
-/** @param {any} page @param {any} row */
+/** @param {StudyPage} page @param {any} row */
 function tile(page, row) {
   if (!row) return make("div", { className: "missing", textContent: "not done" });
   const { study, state, title } = page;
@@ -130,7 +130,7 @@ function tile(page, row) {
   return make("div", { className: "place" }, made, pick);
 }
 
-/** @param {any} page */
+/** @param {StudyPage} page */
 function drawGrid(page) {
   drawControls(page);
   const { place, state, study, marks } = page;
@@ -154,20 +154,20 @@ function drawGrid(page) {
   if (page.metrics) drawRuns(page);
 }
 
-/** @param {any} page */
+/** @param {StudyPage} page */
 function drawCurves(page) {
   const { place, state, study, varied, names } = page;
   if (state.split === state.axis) state.split = "";
-  const splits = varied.filter((/** @type {Axis} */ axis) => !axis.draw && axis.name !== state.axis && axis.values.length <= SERIES).map((/** @type {Axis} */ axis) => [axis.name, axis.name]);
+  const splits = varied.filter((axis) => !axis.draw && axis.name !== state.axis && axis.values.length <= SERIES).map((axis) => [axis.name, axis.name]);
   const redraw = () => drawCurves(page);
   const turn = () => {
     state.split = study.first.split;
     redraw();
   };
-  place("curve-controls").replaceChildren(choose(page, "along", names.map((/** @type {string} */ name) => [name, name]), "axis", turn),
+  place("curve-controls").replaceChildren(choose(page, "along", names.map((name) => [name, name]), "axis", turn),
     choose(page, "a curve for each", [["", "\u2013"], ...splits], "split", redraw));
-  const shown = study.curves.filter((/** @type {any} */ one) => one.axis === state.axis && (one.split ?? "") === state.split);
-  place("curves").replaceChildren(...shown.map((/** @type {any} */ curve) => figureOf(curve, study.measures[curve.measure])));
+  const shown = study.curves.filter((one) => one.axis === state.axis && (one.split ?? "") === state.split);
+  place("curves").replaceChildren(...shown.map((curve) => figureOf(curve, study.measures[curve.measure])));
 }
 
 /** @param {StudyCurve} curve @param {any} measure */
@@ -184,15 +184,15 @@ function figureOf(curve, measure) {
   return figure;
 }
 
-/** All picked runs over each other, or those of the grid.  @param {any} page */
+/** All picked runs over each other, or those of the grid.  @param {StudyPage} page */
 function drawRuns(page) {
   const { place, state, study, varied, picked, runs, metrics } = page;
   const redraw = () => drawRuns(page);
   const rows = drawnRuns(study, page.shown, picked);
-  const axis = varied.find((/** @type {any} */ one) => one.name === state.colour);
+  const axis = varied.find((one) => one.name === state.colour);
   place("runs").hidden = !metrics?.length;
   place("run-controls").replaceChildren(choose(page, "metric", metrics ?? [], "metric", redraw), choose(page, "along", WAYS, "along", redraw),
-    ...(varied.length ? [choose(page, "a colour for each", varied.map((/** @type {any} */ { name }) => [name, name]), "colour", redraw)] : []));
+    ...(varied.length ? [choose(page, "a colour for each", varied.map(({ name }) => [name, name]), "colour", redraw)] : []));
   const drawing = { name: state.metric, along: state.along, axis, words: page.title, w: Math.max(LEAST_WIDTH, place("run-plot").clientWidth) };
   place("run-plot").innerHTML = plotRuns(runs, rows, drawing); // every word in it is escaped
   place("run-plot").onclick = (/** @type {any} */ event) => {
@@ -217,7 +217,7 @@ function drawRuns(page) {
   place("run-words").replaceChildren(...(picked.size ? [`${said} `, clear] : [`${said} Tick cells there to see only those; click a line to open its cell.`]));
 }
 
-/** @param {{place: any, study: Study}} given */
+/** @param {StudyPage} page */
 function drawTable({ place, study }) {
   const heads = [...study.axes.map((axis) => axis.name), ...Object.values(study.measures).map((one) => one.title)];
   const lines = study.rows.map((row) => [...study.axes.map((axis) => row.place[axis.name]),

@@ -9,7 +9,7 @@ import { idOf, OFFERS, slotOf, stateOf } from "./tab-runs.mjs";
 
 export class Place {
   /** @type {?string} */ shown = null; // id of the run, or of the series
-  /** @type {?string} */ given = null; // that, and when it ended, of the record that was handed over
+  /** @type {?string} */ handed = null; // that, and when it ended, of the record that was handed over
 
   /** @param {GuidanceTab} tab */
   constructor(tab) {
@@ -55,15 +55,15 @@ export class Place {
     const id = idOf(chosen);
     if (this.shown !== id) {
       panel.turn();
-      this.given = null;
+      this.handed = null;
       if (chosen.live) panel.goOn(chosen.live);
     }
     this.shown = id;
-    const given = `${id} ${whenOf(chosen)}`;
-    if (chosen.live || this.given === given) return;
-    this.given = given;
+    const version = `${id} ${whenOf(chosen)}`;
+    if (chosen.live || this.handed === version) return;
+    this.handed = version;
     const record = await tab.recordOf(chosen);
-    if (this.given !== given) return; // another one was chosen meanwhile, or it has grown
+    if (this.handed !== version) return; // another one was chosen meanwhile, or it has grown
     await panel.show(record ?? { gone: true });
     this.draw();
   }

@@ -108,7 +108,7 @@ export class Tryouts {
   }
 
   findRange() {
-    return this.begin("range", (/** @type {Judged} */ about, /** @type {() => void} */ changed) => new FindRange(this.editor, about, changed, (picks) => this.keepPicks(picks)));
+    return this.begin("range", (about, changed) => new FindRange(this.editor, about, changed, (picks) => this.keepPicks(picks)));
   }
 
   /** Show what was measured of this model, or measure it. */
@@ -121,7 +121,7 @@ export class Tryouts {
   }
 
   measure() {
-    return this.begin("measure", (/** @type {Judged} */ about, /** @type {() => void} */ changed) => new MeasureModel(this.editor, about, changed, (picks) => this.keepPicks(picks), (asked) => this.keepCurve(asked)));
+    return this.begin("measure", (about, changed) => new MeasureModel(this.editor, about, changed, (picks) => this.keepPicks(picks), (asked) => this.keepCurve(asked)));
   }
 
   /** The curve of some runs, kept for their model; the report is of it from then on.  @param {any} asked */
@@ -155,7 +155,7 @@ export class Tryouts {
 
   openHalf() {
     if (this.opened === "half") return this.close();
-    return this.begin("half", (/** @type {Judged} */ about, /** @type {() => void} */ changed) => new TryHalf(this.editor, about, changed));
+    return this.begin("half", (about, changed) => new TryHalf(this.editor, about, changed));
   }
 
   /** The same pictures once more. */
@@ -166,7 +166,7 @@ export class Tryouts {
     return this.openHalf();
   }
 
-  /** @param {string} kind @param {any} make */
+  /** @param {string} kind @param {(about: Judged, changed: () => void) => any} make */
   begin(kind, make) {
     const judged = this.owner.judged();
     if (!judged) return;
