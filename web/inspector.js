@@ -116,16 +116,16 @@ function drawnSize(node) {
  */
 function write(source, value, more = "") {
   const [name, before, beside] = [source.widget.name, source.widget.value, source.beside ?? []];
-  const others = beside.map((/** @type {any} */ one) => ({ again: againOf(root(), one), value: one.widget.value }));
-  if (value === before && beside.every((/** @type {any} */ one) => one.widget.value === one.value)) return;
+  const others = beside.map((/** @type {any} */ place) => ({ again: againOf(root(), place), value: place.widget.value }));
+  if (value === before && beside.every((/** @type {any} */ place) => place.widget.value === place.value)) return;
   const readers = readersOf(root(), source).map(({ node }) => placeName(root(), node, said));
   const again = againOf(root(), source);
-  for (const one of [...beside, { ...source, value }]) writeScale(one, one.value);
+  for (const place of [...beside, { ...source, value }]) writeScale(place, place.value);
   app.canvas?.setDirty(true, true);
   changed();
   const title = value === before && more ? more : said("wrote", { name, node: placeName(root(), source.node, said), before: number(before), value: number(value) });
   const undo = () => {
-    const back = { ...again(root()), beside: others.map((/** @type {any} */ one) => ({ ...one.again(root()), value: one.value })) };
+    const back = { ...again(root()), beside: others.map((/** @type {any} */ place) => ({ ...place.again(root()), value: place.value })) };
     if (back.widget) write({ ...back, beside: back.beside.filter((/** @type {any} */ { widget }) => widget) }, before);
   };
   const shared = readers.length > 1 ? said("shared", { nodes: readers.join(", ") }) : "";

@@ -71,7 +71,7 @@ export class AdviceView {
     const facts = { knob: knob.name, value: number(knob.value), other: number(this.value) };
     const keeps = this.isKept ? "takeBack" : "keepOwn";
     put(this.keep, { hidden: !this.isThere, textContent: t(keeps, facts), title: t(`${keeps}Tip`, facts) });
-    const card = pair?.cards.find((/** @type {any} */ one) => one.cfg === pair.value);
+    const card = pair?.cards.find((/** @type {any} */ candidate) => candidate.cfg === pair.value);
     put(this.see, { hidden: this.isThere || Boolean(card && card.state !== "failed"), textContent: t("see", { knob: knob.name, value: number(this.value) }) });
     put(this.state, { textContent: this.isThere ? "" : stateOf(pair, card, t) });
   }
@@ -89,7 +89,7 @@ export class AdviceView {
       const head = element("div", { class: "gg-heads" }, ...(pair?.cards ?? []).map(({ cfg }) => element("span", {}, number(cfg))));
       seeds.replaceChildren(head, ...rows.map((row, i) => element("button", { type: "button", class: "gg-seed", "data-row": i, "aria-label": panel.t("seedOf", { i: nth(i), n: rows.length }) }, ...row.map(picture))));
     }
-    for (const one of seeds.querySelectorAll("[data-row]")) one.setAttribute("aria-pressed", String(Number(one.dataset.row) === this.at));
+    for (const button of seeds.querySelectorAll("[data-row]")) button.setAttribute("aria-pressed", String(Number(button.dataset.row) === this.at));
   }
 
   /** The pair of a seed, from which an event comes; returns whether there is one.  @param {any} given */
@@ -136,7 +136,7 @@ export class AdviceView {
     const { editor, t } = panel;
     const { run, record } = panel.earlier() ?? {};
     const preview = editor.advice.previewOf(node);
-    for (const one of [other.box, this.seeds, this.line, this.note]) put(one, { hidden: true });
+    for (const box of [other.box, this.seeds, this.line, this.note]) put(box, { hidden: true });
     if (preview) return own.fill(this.pair, [{ found: { shots: [preview] } }], [t("preview", { i: nth(live.steps.at(-1)?.i ?? -1), n: live.n })]);
     put(this.pair, { hidden: !record });
     return own.fill(this.pair, [record ? { found: { shots: editor.advice.picturesOf({ run }), record } } : null], [t("runBefore")]);

@@ -34,10 +34,10 @@ export class TryAdvice extends MeasureModel {
   /** Pictures of the same noise at both values: [[own, other], ...], each {found: as `shotsOf` takes it, i: which of its pictures}. */
   get rows() {
     const [own, other] = this.cards.map(({ seeds }) => seeds);
-    return (own ?? []).flatMap((/** @type {any} */ one) => {
-      const same = other.find((/** @type {{k: number}} */ { k }) => k === one.k);
-      const count = same ? Math.min(countOf(one), countOf(same)) : 0;
-      return Array.from({ length: count }, (_, i) => [one, same].map((found) => ({ found, i })));
+    return (own ?? []).flatMap((/** @type {any} */ seed) => {
+      const same = other.find((/** @type {{k: number}} */ { k }) => k === seed.k);
+      const count = same ? Math.min(countOf(seed), countOf(same)) : 0;
+      return Array.from({ length: count }, (_, i) => [seed, same].map((found) => ({ found, i })));
     });
   }
 }
@@ -163,15 +163,15 @@ export class Advice {
     const { jobs, ended } = this;
     const before = jobs.get(id);
     if (before?.ended === ended) return before;
-    const one = { ended, runs: new Set(), job: before?.job ?? null, answer: this.editor.job(id) };
-    jobs.set(id, one);
+    const request = { ended, runs: new Set(), job: before?.job ?? null, answer: this.editor.job(id) };
+    jobs.set(id, request);
     trim(jobs, MOST_JOBS);
-    one.answer.then((job) => {
+    request.answer.then((job) => {
       if (!job) return;
-      one.job = job;
+      request.job = job;
       this.changed();
     });
-    return one;
+    return request;
   }
 
   /** The prompt of a job; null as long as nobody knows.  @param {string} id */

@@ -24,7 +24,7 @@ export const curveStyle = (accent, paper) => `
 
 /** Pixels at the left of the first column. name: of the knob. t: `speaker`  @param {string} name @param {Speaker} t */
 export function leftOf(name, t) {
-  const widest = Math.max(...[name, t("rowStrength"), t("rowVariety")].map((one) => wordsWidth(one, SIZE)));
+  const widest = Math.max(...[name, t("rowStrength"), t("rowVariety")].map((label) => wordsWidth(label, SIZE)));
   return Math.round(Math.min(Math.max(widest + 10, NARROW[0]), NARROW[1]));
 }
 
@@ -40,7 +40,7 @@ export function curvePlot(curve, own, t, width = 520, columns = curve.values, ma
   const along = (value) => (columns[0] > 0 ? Math.log(value) : value);
   /** @param {number} value */
   const x = (value) => {
-    const i = Math.min(Math.max(columns.findLastIndex((one) => one <= value), 0), columns.length - 2);
+    const i = Math.min(Math.max(columns.findLastIndex((tried) => tried <= value), 0), columns.length - 2);
     const share = (along(value) - along(columns[i])) / (along(columns[i + 1]) - along(columns[i]));
     return left + column * (i + 0.5 + Math.min(Math.max(share, 0), 1));
   };

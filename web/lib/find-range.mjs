@@ -35,8 +35,8 @@ export function further(value, tried, knob) {
   const side = value === Math.min(...tried) ? 1 / FAR : value === Math.max(...tried) ? FAR : null;
   const beyond = side ? [value * side, value * side ** 2] : [];
   const found = [];
-  for (const one of [...beyond, value / CLOSE, value * CLOSE].map((scale) => roundWithin(knob, scale))) {
-    if (![...tried, ...found].some((other) => Math.max(one, other) / Math.min(one, other) < NEAR)) found.push(one);
+  for (const candidate of [...beyond, value / CLOSE, value * CLOSE].map((scale) => roundWithin(knob, scale))) {
+    if (![...tried, ...found].some((other) => Math.max(candidate, other) / Math.min(candidate, other) < NEAR)) found.push(candidate);
   }
   return found.slice(0, MORE);
 }
@@ -107,7 +107,7 @@ export class FindRange extends Tries {
 
   /** @param {any[]} cards */
   arrange(cards) {
-    return cards.sort((one, other) => one.cfg - other.cfg);
+    return cards.sort((card, other) => card.cfg - other.cfg);
   }
 
   /** A person changes her mind about a card; at once on the server, so that nothing has to be confirmed.
@@ -142,7 +142,7 @@ export class FindRange extends Tries {
   async judgeChooses() {
     const name = this.judgeName();
     const there = this.cards.filter(({ state }) => state === "there");
-    const best = there.reduce((one, other) => (other.found.score > one.found.score ? other : one));
+    const best = there.reduce((winner, other) => (other.found.score > winner.found.score ? other : winner));
     if (this.wide) {
       this.wide = false;
       await (this.looked = this.add(further(best.cfg, this.cards.map(({ cfg }) => cfg), this.knob)));

@@ -92,7 +92,7 @@ export function dot(gram, first, second) {
  */
 export function length(gram, v) {
   let square = 0;
-  for (const one in v) for (const other in v) square += v[one] * v[other] * dot(gram, one, other);
+  for (const first in v) for (const other in v) square += v[first] * v[other] * dot(gram, first, other);
   return Math.sqrt(Math.max(0, square));
 }
 

@@ -40,10 +40,10 @@ export function keep(root, node, create, sizeOf = (/** @type {any} */ { size }) 
   const wide = made.reduce((sum, { size }) => sum + size[0] + GAP, 0);
   const place = below(graph, node, wide, sizeOf);
   let [left] = place;
-  for (const one of made) {
-    one.pos = [left, place[1]];
-    left += one.size[0] + GAP;
-    graph.add(one);
+  for (const added of made) {
+    added.pos = [left, place[1]];
+    left += added.size[0] + GAP;
+    graph.add(added);
   }
   connectAs(graph, linkAt(reader, slot), record);
   record.connect(0, reader, slot);
@@ -60,7 +60,7 @@ const named = (node, name) => node.inputs.findIndex((/** @type {Slot} */ input) 
  * @param {Graph} graph @param {any} given @param {any} node
  */
 function connectAs(graph, { origin_id: id, origin_slot: slot }, node) {
-  const source = graph.nodes.find((one) => String(one.id) === String(id));
+  const source = graph.nodes.find((candidate) => String(candidate.id) === String(id));
   if (source) source.connect(slot, node, 0);
   else graph.inputs[slot].connect(node.inputs[0], node);
 }
@@ -70,7 +70,7 @@ function connectAs(graph, { origin_id: id, origin_slot: slot }, node) {
  */
 function below(graph, node, wide, sizeOf) {
   const left = node.pos[0];
-  const boxes = graph.nodes.map((one) => ({ pos: one.pos, size: sizeOf(one) }));
+  const boxes = graph.nodes.map((neighbour) => ({ pos: neighbour.pos, size: sizeOf(neighbour) }));
   const under = boxes.filter(({ pos, size }) => pos[0] < left + wide && pos[0] + size[0] > left);
   return [left, Math.max(...under.map(({ pos, size }) => pos[1] + size[1])) + GAP];
 }

@@ -31,7 +31,7 @@ export function valuesFor(own, knob) {
   const nearest = away.indexOf(Math.min(...away));
   if (own > Math.max(...values) * NEAR) values.push(own);
   else values[nearest] = own;
-  return values.sort((one, other) => one - other);
+  return values.sort((value, other) => value - other);
 }
 
 /** How many runs like this one it takes: {values, pictures, runs}.  record: of the run
@@ -124,12 +124,12 @@ export class MeasureModel extends FindRange {
     if (this.over) return;
     const { seeds } = card;
     const found = (job && (await this.editor.runsOf(id))) ?? [];
-    const run = found.find((/** @type {any} */ one) => slotOf(one) === slotOf(this.run)) ?? null;
+    const run = found.find((/** @type {any} */ listed) => slotOf(listed) === slotOf(this.run)) ?? null;
     this.take(card, job, run, run && (await this.editor.run(run.run)));
     const { state, shots, record } = card;
     if (state === "there" && run) card.seeds = [...seeds, { k, run: run.run, shots, record: shots.length ? null : record }];
     else if (seeds.length) card.state = "there";
-    card.shots = card.seeds.flatMap((/** @type {any} */ one) => one.shots);
+    card.shots = card.seeds.flatMap((/** @type {any} */ seed) => seed.shots);
     this.changed();
   }
 

@@ -33,7 +33,7 @@ export function mount(place, { record, sheets, sources }) {
     if (legend !== view + theme) place("legend").replaceChildren(...legendOf(view, theme));
     if (read !== sample) place("answers").replaceChildren(...answers(record, sample).map(cardOf));
     [legend, read] = [view + theme, sample];
-    results.forEach((/** @type {any} */ one) => one.setAttribute("aria-pressed", String(Number(one.dataset.sample) === sample)));
+    results.forEach((/** @type {any} */ button) => button.setAttribute("aria-pressed", String(Number(button.dataset.sample) === sample)));
   };
   openPanel(panel, record);
   printLight(panel);
@@ -135,7 +135,7 @@ function legendOf(view, theme) {
 /** @param {any} given */
 function cardOf({ question, verdict, words }) {
   const short = element("p", { class: "verdict" }, verdict);
-  return element("article", {}, element("h3", {}, question), short, ...words.map((/** @type {string} */ one) => element("p", {}, one)));
+  return element("article", {}, element("h3", {}, question), short, ...words.map((/** @type {string} */ line) => element("p", {}, line)));
 }
 
 /** How the run was made: [dt, dd, dt, dd, ...].

@@ -14,7 +14,7 @@ export const nodeAt = (root, id) => nodesAlong(root, id).at(-1);
 function nodesAlong(root, id) {
   let graph = /** @type {Graph | null | undefined} */ (root);
   return String(id).split(":").map((part) => {
-    const node = graph?.nodes.find((one) => String(one.id) === part) ?? null;
+    const node = graph?.nodes.find((candidate) => String(candidate.id) === part) ?? null;
     graph = node?.subgraph;
     return node;
   });
@@ -24,8 +24,8 @@ function nodesAlong(root, id) {
  * @param {?Graph} root @param {any} given
  */
 export function againOf(root, { node, widget }) {
-  /** @param {?GraphNode} one */
-  const named = (one) => (one?.widgets ?? []).filter(({ name }) => name === widget.name);
+  /** @param {?GraphNode} place */
+  const named = (place) => (place?.widgets ?? []).filter(({ name }) => name === widget.name);
   const [id, at] = [pathOf(root, node), named(node).indexOf(widget)];
   return (/** @type {?Graph} */ now) => ({ node: nodeAt(now, id), widget: named(nodeAt(now, id))[at] });
 }
@@ -35,9 +35,9 @@ export function againOf(root, { node, widget }) {
  * @returns {?string}
  */
 export function pathOf(root, node, before = "", depth = 0) {
-  for (const one of (depth < 16 && root?.nodes) || []) {
-    if (one === node) return before + one.id;
-    const inner = one.subgraph && pathOf(one.subgraph, node, `${before}${one.id}:`, depth + 1);
+  for (const candidate of (depth < 16 && root?.nodes) || []) {
+    if (candidate === node) return before + candidate.id;
+    const inner = candidate.subgraph && pathOf(candidate.subgraph, node, `${before}${candidate.id}:`, depth + 1);
     if (inner) return inner;
   }
   return null;
@@ -68,7 +68,7 @@ export function scaleSource(root, start, sampler = "") {
   const around = { nodes: root?.nodes ?? [], owners: nodesAlong(root, sampler) };
   let node = start;
   for (let hops = 0; node && hops < 32; hops += 1) {
-    const widget = (sampler || node !== start) && node.widgets?.find((one) => one.name === "cfg");
+    const widget = (sampler || node !== start) && node.widgets?.find((candidate) => candidate.name === "cfg");
     if (widget) return writable(around, node, widget);
     node = upstream(around, node);
   }
@@ -80,8 +80,8 @@ export function scaleSource(root, start, sampler = "") {
  */
 export function widgetSource(root, id, name) {
   const [node, around] = [nodeAt(root, id), { nodes: root?.nodes ?? [], owners: nodesAlong(root, id) }];
-  const widget = node?.widgets?.find((/** @type {any} */ one) => one.name === name);
-  const slot = (node?.inputs ?? []).findIndex((/** @type {any} */ one) => one.name === name);
+  const widget = node?.widgets?.find((/** @type {any} */ candidate) => candidate.name === name);
+  const slot = (node?.inputs ?? []).findIndex((/** @type {any} */ input) => input.name === name);
   if (!widget && (slot < 0 || !linkAt(node, slot))) return null;
   return widget ? outermost(around, node, widget) : setterOf(around, node, slot);
 }
@@ -105,7 +105,7 @@ export function followed(root, source, prompt, value) {
 export function readersOf(root, { widget }) {
   /** @param {any} given */
   const reads = ({ node, id }) => numbersOf(node).some((name) => widgetSource(root, id, name)?.widget === widget);
-  return widget ? nodesOf(root).filter((one) => !one.silent && !one.node.subgraph && !one.node.isVirtualNode && !heldIn(one.node) && reads(one)) : [];
+  return widget ? nodesOf(root).filter((entry) => !entry.silent && !entry.node.subgraph && !entry.node.isVirtualNode && !heldIn(entry.node) && reads(entry)) : [];
 }
 
 /** Names of what holds a number in a node, or has one wired to it.  @param {GraphNode} node */
@@ -145,7 +145,7 @@ function setterOf(root, node, slot, hops = 0) {
   if (!source || hops >= MOST_OUT) return { node: source?.node ?? node, reason: "linked" };
   const from = source.node;
   if (source.outside) {
-    const shown = from.widgets?.find((/** @type {any} */ one) => one.name === source.name);
+    const shown = from.widgets?.find((/** @type {any} */ outer) => outer.name === source.name);
     return shown ? outermost(root, from, shown, hops + 1) : { node: from, reason: "promoted" };
   }
   const linked = linkedOf(from);
@@ -174,7 +174,7 @@ function heldIn(node) {
  */
 function listAbove(root, node, depth = 0) {
   const listing = node.comfyClass === "GGCFGSchedule" || node.type === "GGCFGSchedule";
-  if (listing && node.widgets?.find((one) => one.name === "schedule")?.value === "list") return node;
+  if (listing && node.widgets?.find((widget) => widget.name === "schedule")?.value === "list") return node;
   for (const [slot, input] of (depth < 32 && node.inputs ? node.inputs : []).entries()) {
     if (!["guidance", "model"].includes(input.name)) continue;
     const source = originOf(root, node, slot)?.node;
@@ -213,7 +213,7 @@ function linksOf(graph) {
 export function originOf(root, node, slot) {
   const link = linkAt(node, slot);
   if (!link) return null;
-  const origin = node.graph.nodes.find((/** @type {any} */ one) => String(one.id) === String(link.origin_id));
+  const origin = node.graph.nodes.find((/** @type {any} */ candidate) => String(candidate.id) === String(link.origin_id));
   if (!origin) return throughTheWall(root, node.graph, link.origin_slot);
   const inside = origin.subgraph && innerOrigin(origin, link.origin_slot);
   if (inside) root?.owners?.unshift(origin); // this is the way out again
@@ -234,8 +234,8 @@ function throughTheWall(root, graph, slot) {
 function innerOrigin(container, slot) {
   const { subgraph } = container;
   const id = subgraph?.outputs?.[slot]?.linkIds?.[0];
-  const link = linksOf(subgraph).find((one) => one.id === id);
-  return subgraph?.nodes.find((one) => String(one.id) === String(link?.origin_id));
+  const link = linksOf(subgraph).find((candidate) => candidate.id === id);
+  return subgraph?.nodes.find((inner) => String(inner.id) === String(link?.origin_id));
 }
 
 /** The node that a graph is the inside of: the one that leads to the run, where several are.
@@ -260,7 +260,7 @@ export function placeName(root, node, t) {
   const path = pathOf(root, node) ?? String(node.id);
   const outer = path.split(":").slice(0, -1).map((_, k, all) => nodeAt(root, all.slice(0, k + 1).join(":")));
   const name = `${node.title ?? node.type} (${path})`;
-  return outer.length ? t("inside", { node: name, subgraphs: outer.map((one) => one.title ?? one.type).join(" / ") }) : name;
+  return outer.length ? t("inside", { node: name, subgraphs: outer.map((box) => box.title ?? box.type).join(" / ") }) : name;
 }
 
 /** Write a scale as a user would.

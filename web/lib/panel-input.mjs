@@ -46,8 +46,8 @@ export function wheel(panel, event) {
  * @param {any} element @param {any} content
  */
 function scrolls(element, content) {
-  for (let one = element; one && content.contains(one); one = one.parentElement) {
-    if (one.scrollHeight > one.clientHeight && /auto|scroll/.test(getComputedStyle(one).overflowY)) return true;
+  for (let around = element; around && content.contains(around); around = around.parentElement) {
+    if (around.scrollHeight > around.clientHeight && /auto|scroll/.test(getComputedStyle(around).overflowY)) return true;
   }
   return false;
 }

@@ -15,7 +15,7 @@ const boxesOf = (marks) => (marks ?? []).filter((mark) => !mark.op && Number.isI
 
 /** The step under a point, null where there is none.  @param {any[]} marks @param {{x: number, y: number}} point */
 export function stepUnder(marks, { x, y }) {
-  const box = boxesOf(marks).find((one) => x >= one.x && x <= one.x + one.w && y >= one.y && y <= one.y + one.h);
+  const box = boxesOf(marks).find((place) => x >= place.x && x <= place.x + place.w && y >= place.y && y <= place.y + place.h);
   if (box) return box.step;
   const places = placesOf(marks);
   if (!places?.at.length || y < places.top - REACH || y > places.bottom + REACH) return null;

@@ -15,19 +15,19 @@ export function ticks(run, { w, h, theme, step, sample, inset }) {
   /** @param {number} i */
   const x = (i) => (n > 1 ? inset + (i / (n - 1)) * (w - 2 * inset) : w / 2);
   const every = Math.max(1, Math.ceil((LEAST * n) / Math.max(1, w - 2 * inset)));
-  const rows = (run?.steps ?? []).filter((one, k) => k % every === 0 || one.i === step);
-  /** @param {any} one */
-  const root = (one) => Math.sqrt(lengthOf(one, sample, "delta")); // for the small ones to be seen
-  const sizes = rows.map((one) => still(one, `tick ${sample}`, [], () => root(one)));
+  const rows = (run?.steps ?? []).filter((row, k) => k % every === 0 || row.i === step);
+  /** @param {any} row */
+  const root = (row) => Math.sqrt(lengthOf(row, sample, "delta")); // for the small ones to be seen
+  const sizes = rows.map((row) => still(row, `tick ${sample}`, [], () => root(row)));
   const most = Math.max(...sizes.filter(Number.isFinite), 0);
   const wide = Math.max(1, Math.min(8, (0.6 * (w - 2 * inset) * every) / Math.max(1, n - 1)));
   const commands = [sheet(w, h, "none")];
-  commands[0].places = { top: 6, bottom: h - 1, at: rows.map((one) => [one.i, x(one.i)]) };
+  commands[0].places = { top: 6, bottom: h - 1, at: rows.map((row) => [row.i, x(row.i)]) };
   commands.push(line([[inset - wide / 2, h - 0.5], [w - inset + wide / 2, h - 0.5]], theme.hair, 1));
-  rows.forEach((one, k) => {
+  rows.forEach((row, k) => {
     const high = most > 0 && Number.isFinite(sizes[k]) ? Math.max(2, (sizes[k] / most) * (h - 8)) : 2;
-    const chosen = one.i === step;
-    const box = { x: x(one.i) - wide / 2, y: h - high, w: wide, h: high };
+    const chosen = row.i === step;
+    const box = { x: x(row.i) - wide / 2, y: h - high, w: wide, h: high };
     commands.push(rectangle(box, chosen ? theme.ink : theme.delta, { alpha: chosen ? 1 : 0.6, name: "tick" }));
   });
   for (const first of run?.stages ?? []) { // where the next sampler of a series begins

@@ -75,7 +75,7 @@ export function nothing(page, { missing, rows, advice = rows ? whyUnknown(rows, 
   commands[0].label += `: ${words}`;
   const style = { anchor: "middle" };
   const said = fillLines(words, w - 16, 14).map((line) => [line, { ...style, size: 14, fill: theme.ink }, 19]);
-  const more = sentencesOf(page, advice).flatMap((one) => fillLines(one, w - 16, SMALL)).map((line) => [line, { ...style, fill: theme.muted }, LINE]);
+  const more = sentencesOf(page, advice).flatMap((sentence) => fillLines(sentence, w - 16, SMALL)).map((line) => [line, { ...style, fill: theme.muted }, LINE]);
   let y = Math.max(19, 0.44 * h - 19 * (said.length - 1));
   for (const [line, how, high] of /** @type {any[]} */ ([...said, ...more])) {
     commands.push(text(w / 2, y, line, how));

@@ -93,7 +93,7 @@ export class Presentation {
   draw() {
     const { at, columns, curve, plot, t } = this;
     const words = `${this.name} ${number(columns[at])}`;
-    this.slides.forEach((/** @type {any} */ one, /** @type {number} */ k) => put(one, { hidden: k !== at }));
+    this.slides.forEach((/** @type {any} */ slide, /** @type {number} */ k) => put(slide, { hidden: k !== at }));
     put(this.place, { textContent: words, "aria-valuenow": at + 1, "aria-valuetext": words });
     put(this.said, { textContent: saidAt(curve, columns[at], t) });
     if (!curve) return;

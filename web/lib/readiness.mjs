@@ -25,8 +25,8 @@ const has = (slots, types) => (slots ?? []).some((/** @type {{type: string}} */ 
 export function nodesOf(graph, before = "", silent = false, depth = 0) {
   if (depth >= DEPTH) return [];
   return (graph?.nodes ?? []).flatMap((node) => {
-    const one = { node, id: `${before}${node.id}`, silent: silent || SILENT.includes(node.mode) };
-    return [one, ...nodesOf(node.subgraph, `${one.id}:`, one.silent, depth + 1)];
+    const entry = { node, id: `${before}${node.id}`, silent: silent || SILENT.includes(node.mode) };
+    return [entry, ...nodesOf(node.subgraph, `${entry.id}:`, entry.silent, depth + 1)];
   });
 }
 

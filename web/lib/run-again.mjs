@@ -29,12 +29,12 @@ export function drawnFor(root, job, sampler) {
       const source = Array.isArray(value) ? null : widgetSource(root, id, name);
       if (!source?.widget) continue;
       const inner = nodeAt(root, id);
-      const places = [source, { node: inner, widget: inner.widgets?.find((/** @type {any} */ one) => one.name === name) }]; // a subgraph may show it
+      const places = [source, { node: inner, widget: inner.widgets?.find((/** @type {any} */ candidate) => candidate.name === name) }]; // a subgraph may show it
       const controls = places.flatMap(({ node, widget }) => (widget && controlOf(node, widget) ? [{ node, widget: controlOf(node, widget) }] : []));
       const seed = typeof value === "number" && (SEED.test(name) || (controls.length > 0 && feedsSeed(prompt, id)));
       if (!seed && controls.every(({ widget }) => widget.value === FIXED)) continue;
       found.set(source.widget, { node: source.node, widget: source.widget, value, seed });
-      for (const one of controls) found.set(one.widget, { ...one, value: FIXED });
+      for (const control of controls) found.set(control.widget, { ...control, value: FIXED });
     }
   }
   return [...found.values()];

@@ -19,7 +19,7 @@ export function knobsOf(record) {
  * @param {any} record
  * @param {?string} key
  */
-export const knobOf = (record, key = null) => knobsOf(record).find((one) => one.key === key) ?? knobsOf(record)[0];
+export const knobOf = (record, key = null) => knobsOf(record).find((knob) => knob.key === key) ?? knobsOf(record)[0];
 
 /** What a knob is called, and whose it is.  @param {any} given */
 export const knobName = ({ kind, name, title, what }) => (kind === CFG || !(what ?? title) ? name : `${name} (${what ?? title})`);

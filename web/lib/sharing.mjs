@@ -37,12 +37,12 @@ export function layoutOf({ headline, lines, tone, facts, hint, values, curve }) 
    * @param {any} [more]
    */
   const put = (words, { size, high: step }, x, fill, more = {}) => {
-    for (const one of words) marks.push(text(x, (y += step) - 0.3 * step, one, { size, fill, ...more }));
+    for (const phrase of words) marks.push(text(x, (y += step) - 0.3 * step, phrase, { size, fill, ...more }));
   };
   put(fillLines(headline, (W - 2 * MARGIN - BAR) / BOLD, HEAD.size), HEAD, MARGIN + BAR, ink, { weight: "bold", name: "headline" });
   marks.push(rectangle({ x: MARGIN, y: MARGIN + 4, w: 4, h: y - MARGIN - 4 }, tone));
   y += lines.length ? 4 : 0;
-  put(lines.flatMap((one) => fillLines(one, W - 2 * MARGIN - BAR, SMALL.size)), SMALL, MARGIN + BAR, muted, { name: "line" });
+  put(lines.flatMap((phrase) => fillLines(phrase, W - 2 * MARGIN - BAR, SMALL.size)), SMALL, MARGIN + BAR, muted, { name: "line" });
   y += 12;
   const above = y;
   y += curve ? curve.high + GAP : 0;

@@ -7,7 +7,7 @@ const MARKS = { mark: "Mark", reject: "Reject", rerun: "Run again" };
 /** Where a row is among others: one cell may have several rows, at places where it would be the same.
  * @param {any[]} cells @param {Cell} row
  */
-export const placeOf = (cells, row) => (cells.includes(row) ? cells.indexOf(row) : cells.findIndex((one) => one.id === row.id));
+export const placeOf = (cells, row) => (cells.includes(row) ? cells.indexOf(row) : cells.findIndex((cell) => cell.id === row.id));
 
 /** The dialog. page: of study.mjs; make: makes elements; changed(): after a mark. -> {open(row)}
  * @param {StudyPage} page @param {any} make @param {() => void} changed

@@ -63,7 +63,7 @@ export function footWords(values, xs, y) {
 
 /** One plot as SVG text. curve: of the study; unit: of its measure.  @param {StudyCurve} curve @param {string} unit */
 export function plot(curve, unit) {
-  const points = curve.series.flatMap((one) => one.points).filter((p) => p.mean != null);
+  const points = curve.series.flatMap((series) => series.points).filter((p) => p.mean != null);
   if (!points.length) return "";
   const values = curve.series[0].points.map((p) => p.x);
   const [right, foot] = [W - PAD.right, H - PAD.bottom];
@@ -107,4 +107,4 @@ export function pointWords(curve, series, point, unit) {
 }
 
 /** @param {StudyCurve} curve @param {string} unit */
-const plotWords = (curve, unit) => curve.series.flatMap((one) => one.points.map((p) => pointWords(curve, one, p, unit))).join("; ");
+const plotWords = (curve, unit) => curve.series.flatMap((series) => series.points.map((p) => pointWords(curve, series, p, unit))).join("; ");

@@ -45,7 +45,7 @@ export function hue(values, k) {
  */
 export function plotRuns(runs, rows, { name, along, axis, words, w }) {
   const lines = rows.filter((row) => runs[row.id]).map((row) => ({ row, points: pointsOf(runs[row.id], name, along) }));
-  const all = lines.flatMap((one) => one.points).filter((p) => Number.isFinite(p.y));
+  const all = lines.flatMap((line) => line.points).filter((p) => Number.isFinite(p.y));
   if (!all.length) return "";
   const [right, foot] = [w - PAD.right, H - PAD.bottom];
   const up = scaleOf(all.map((p) => p.y), foot, PAD.top);

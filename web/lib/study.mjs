@@ -147,7 +147,7 @@ function drawGrid(page) {
   const save = make("button", { type: "button", textContent: "Save the marks" });
   save.addEventListener("click", () => download("marks.json", { marks: marks.all }));
   /** @param {string} kind */
-  const count = (kind) => Object.values(marks.all).filter((one) => one === kind).length;
+  const count = (kind) => Object.values(marks.all).filter((mark) => mark === kind).length;
   const counted = `${count("mark")} marked, ${count("reject")} rejected, ${count("rerun")} to run again (guidance-geometry sweep --rerun marks.json). `;
   const words = Object.keys(marks.all).length ? [counted, save] : [study.runs ? OPEN : OPEN_BARE];
   place("marks").replaceChildren(...words);
@@ -166,7 +166,7 @@ function drawCurves(page) {
   };
   place("curve-controls").replaceChildren(choose(page, "along", names.map((name) => [name, name]), "axis", turn),
     choose(page, "a curve for each", [["", "\u2013"], ...splits], "split", redraw));
-  const shown = study.curves.filter((one) => one.axis === state.axis && (one.split ?? "") === state.split);
+  const shown = study.curves.filter((curve) => curve.axis === state.axis && (curve.split ?? "") === state.split);
   place("curves").replaceChildren(...shown.map((curve) => figureOf(curve, study.measures[curve.measure])));
 }
 
@@ -176,8 +176,8 @@ function figureOf(curve, measure) {
   if (!figure.firstChild) return "";
   figure.prepend(make("figcaption", { textContent: measure.title }));
   if (!curve.split) return figure;
-  figure.append(make("div", { className: "key" }, ...curve.series.map((one, k) => {
-    const word = make("span", { textContent: `\u25cf ${curve.split} ${one.name}` });
+  figure.append(make("div", { className: "key" }, ...curve.series.map((series, k) => {
+    const word = make("span", { textContent: `\u25cf ${curve.split} ${series.name}` });
     word.style.color = `var(--s${k % SERIES})`;
     return word;
   })));
@@ -189,7 +189,7 @@ function drawRuns(page) {
   const { place, state, study, varied, picked, runs, metrics } = page;
   const redraw = () => drawRuns(page);
   const rows = drawnRuns(study, page.shown, picked);
-  const axis = varied.find((one) => one.name === state.colour);
+  const axis = varied.find((candidate) => candidate.name === state.colour);
   place("runs").hidden = !metrics?.length;
   place("run-controls").replaceChildren(choose(page, "metric", metrics ?? [], "metric", redraw), choose(page, "along", WAYS, "along", redraw),
     ...(varied.length ? [choose(page, "a colour for each", varied.map(({ name }) => [name, name]), "colour", redraw)] : []));
@@ -201,10 +201,10 @@ function drawRuns(page) {
   };
   const lines = [...place("run-plot").querySelectorAll(".line")].map((line) => line.dataset.id);
   const seen = rows.filter((row) => lines.includes(row.id));
-  place("run-key").replaceChildren(...(axis ? keyOf(axis).filter((_, k) => seen.some((row) => row.place[axis.name] === axis.values[k])) : []).map((one) => {
-    const entry = make("span", { innerHTML: `<svg viewBox="0 0 14 14" aria-hidden="true">${one.mark}</svg>` });
-    entry.style.setProperty("--hue", one.hue);
-    entry.append(one.words);
+  place("run-key").replaceChildren(...(axis ? keyOf(axis).filter((_, k) => seen.some((row) => row.place[axis.name] === axis.values[k])) : []).map((key) => {
+    const entry = make("span", { innerHTML: `<svg viewBox="0 0 14 14" aria-hidden="true">${key.mark}</svg>` });
+    entry.style.setProperty("--hue", key.hue);
+    entry.append(key.words);
     return entry;
   }));
   const clear = make("button", { type: "button", textContent: "Unpick all" });
@@ -219,12 +219,12 @@ function drawRuns(page) {
 
 /** @param {StudyPage} page */
 function drawTable({ place, study }) {
-  const heads = [...study.axes.map((axis) => axis.name), ...Object.values(study.measures).map((one) => one.title)];
+  const heads = [...study.axes.map((axis) => axis.name), ...Object.values(study.measures).map((measure) => measure.title)];
   const lines = study.rows.map((row) => [...study.axes.map((axis) => row.place[axis.name]),
     ...Object.entries(study.measures).map(([name, one]) => valueWords(row.measures[name], one.unit))]);
   /** @param {string} tag @param {any[]} words */
   const line = (tag, words) => make("tr", {}, ...words.map((word) => make(tag, { textContent: word })));
-  place("rows").replaceChildren(make("table", {}, make("thead", {}, line("th", heads)), make("tbody", {}, ...lines.map((one) => line("td", one)))));
+  place("rows").replaceChildren(make("table", {}, make("thead", {}, line("th", heads)), make("tbody", {}, ...lines.map((cells) => line("td", cells)))));
 }
 
 /** What the reader has marked, kept by this browser.  @param {Study} study */

@@ -54,7 +54,7 @@ class Rows {
    */
   fill(samplers, tab, t, locale) {
     const shown = tab.choice();
-    const rows = samplers.length < LEAST ? [] : samplers.map((one) => rowOf(one, tab, t, locale));
+    const rows = samplers.length < LEAST ? [] : samplers.map((sampler) => rowOf(sampler, tab, t, locale));
     const key = JSON.stringify(rows);
     put(this.box, { hidden: !rows.length });
     if (this.box.dataset.key !== key) {

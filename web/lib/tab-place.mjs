@@ -40,7 +40,7 @@ export class Place {
     const record = chosen && panel.run?.run === idOf(chosen) ? panel.run : null;
     const where = stateOf(state);
     const said = where ? [t(where.key, where), where.earlier && chosen ? t("tabEarlier") : ""].filter(Boolean) : [];
-    for (const one of OFFERS) put(parts[one], { hidden: where?.offer !== one });
+    for (const name of OFFERS) put(parts[name], { hidden: where?.offer !== name });
     const missed = state.unreached.length ? [t("tabUnreached", { names: state.unreached.join(", ") })] : [];
     put(parts.said, { textContent: [...said, ...missed, ...wordsOf(record)].join(" ") });
     parts.rows.fill(tab.samplers(), tab, t, panel.editor.locale());
@@ -89,8 +89,8 @@ const SETTLING = 2000; // milliseconds in which an editor on a busy machine may 
  */
 function makeRoom(box, wanted) {
   const panel = box.closest(".bottom-panel");
-  const beside = [...(panel?.parentElement?.children ?? [])].filter((one) => one !== panel);
-  const [graph] = beside.sort((one, other) => other.clientHeight - one.clientHeight);
+  const beside = [...(panel?.parentElement?.children ?? [])].filter((sibling) => sibling !== panel);
+  const [graph] = beside.sort((first, other) => other.clientHeight - first.clientHeight);
   const whole = panel && graph ? panel.clientHeight + graph.clientHeight : 0; // the bar between them has its height
   if (!whole || box.clientHeight >= wanted) return;
   const share = 100 * Math.min(MOST, (panel.clientHeight + wanted - box.clientHeight) / whole);
@@ -176,7 +176,7 @@ class TabPanel extends Panel {
   earlier() {
     const { tab } = this;
     const chosen = tab.choice();
-    const run = chosen?.live ? tab.runs.findLast((one) => slotOf(one) === slotOf(chosen)) : null;
+    const run = chosen?.live ? tab.runs.findLast((entry) => slotOf(entry) === slotOf(chosen)) : null;
     return run ? { run, record: tab.records.get(run.run), report: tab.reports.get(run.run) } : null;
   }
 

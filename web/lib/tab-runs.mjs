@@ -16,9 +16,9 @@ export const flagOf = (root) => root?.extra?.[FLAG] ?? {};
  * @param {any} root @param {any} active @param {any[]} open
  */
 export function hasTwin(root, active, open) {
-  /** @param {any} one */
-  const same = (one) => one?.activeState?.id === root.id && flagOf(one.activeState).key === flagOf(root).key;
-  return Boolean(flagOf(root).key) && same(active) && open.some((one) => one !== active && same(one));
+  /** @param {any} workflow */
+  const same = (workflow) => workflow?.activeState?.id === root.id && flagOf(workflow.activeState).key === flagOf(root).key;
+  return Boolean(flagOf(root).key) && same(active) && open.some((workflow) => workflow !== active && same(workflow));
 }
 
 /** Say it: the rest of `extra` stays.  @param {any} root @param {object} flag */
@@ -50,7 +50,7 @@ export function latest(runs, root) {
 export function mergeRuns(before, now, listed) {
   const known = new Set(before.map(({ run }) => run));
   const since = now.filter(({ run }) => !known.has(run));
-  return [...new Map([...listed, ...since].map((one) => [one.run, one])).values()];
+  return [...new Map([...listed, ...since].map((run) => [run.run, run])).values()];
 }
 
 /** What samples again in the next job; of a series its first: it grows while its job runs.
@@ -208,9 +208,9 @@ function inOne(records, sizes) {
  */
 function chosenIn(records, firsts, n) {
   const all = records.map(({ choices }) => choices);
-  if (!all.every((one) => one?.samples && one.samples.join() === all[0].samples.join())) return undefined;
+  if (!all.every((choices) => choices?.samples && choices.samples.join() === all[0].samples.join())) return undefined;
   /** @param {string} name @param {any} find */
-  const each = (name, find) => all[0].samples.map((/** @type {any} */ _, /** @type {number} */ b) => find(all.map((one) => one[name][b]).map((value) => value ?? NaN)));
+  const each = (name, find) => all[0].samples.map((/** @type {any} */ _, /** @type {number} */ b) => find(all.map((choices) => choices[name][b]).map((value) => value ?? NaN)));
   const [low, high] = [(/** @type {number[]} */ values) => Math.min(...values), (/** @type {number[]} */ values) => Math.max(...values)];
   const middle = firsts.findLastIndex((first) => first <= MIDDLE * n);
   const weights = all.map(({ weight }) => weight);
@@ -235,8 +235,8 @@ function endOf({ fault, ended, stopped }, first) {
 function lookedAt(records, firsts) {
   const all = records.flatMap(({ afterwards: at }, k) => (at ? { ...at, steps: at.steps.map((/** @type {number} */ i) => i + firsts[k]) } : []));
   if (!all.length) return {};
-  const [against, why] = ["against", "why"].map((name) => [...new Set(all.map((one) => one[name]).filter(Boolean))].join(", "));
-  const [evaluations, drift] = [all.reduce((sum, one) => sum + one.evaluations, 0), Math.max(...all.map((one) => one.drift ?? 0))];
+  const [against, why] = ["against", "why"].map((name) => [...new Set(all.map((looked) => looked[name]).filter(Boolean))].join(", "));
+  const [evaluations, drift] = [all.reduce((sum, looked) => sum + looked.evaluations, 0), Math.max(...all.map((looked) => looked.drift ?? 0))];
   return { afterwards: { steps: all.flatMap(({ steps }) => steps), evaluations, against, drift, ...(why && { why }) } };
 }
 

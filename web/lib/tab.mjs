@@ -178,15 +178,15 @@ export class Tab {
     const known = this.cached && this.cached.job === newest ? this.cached.nodes : this.unchanged;
     /** @param {any} given */
     const isNow = ({ node, prompt_id: job }) => known.has(node) || (this.idle !== CACHED && job === newest);
-    /** @param {ListedRun} one */
-    const badness = (one) => (isNow(one) ? BADNESS.indexOf(this.reports.get(one.run)?.colour) : -BADNESS.length);
-    return [...runs].reverse().sort((one, other) => badness(other) - badness(one));
+    /** @param {ListedRun} run */
+    const badness = (run) => (isNow(run) ? BADNESS.indexOf(this.reports.get(run.run)?.colour) : -BADNESS.length);
+    return [...runs].reverse().sort((run, other) => badness(other) - badness(run));
   }
 
   /** Series of which every run has ended.  @param {any[]} entries */
   whole(entries) {
     /** @param {any[]} chain */
-    const now = (chain) => chain.map((run) => entries.find((one) => slotOf(one) === slotOf(run)));
+    const now = (chain) => chain.map((run) => entries.find((entry) => slotOf(entry) === slotOf(run)));
     return this.chains.map(now).filter((chain) => chain.every((run) => run && !run.live)).map((chain) => ({ chain }));
   }
 
@@ -203,7 +203,7 @@ export class Tab {
     if (!message.kept || !isOf(this.root, message) || this.runs.some((run) => run.run === message.run)) return;
     const { run, prompt_id: job, node, workflow_id: workflow, key } = message;
     const record = withSteps(this.coming.get(run)?.live ?? null, message);
-    const index = this.runs.filter((one) => one.prompt_id === job && one.node === node).length;
+    const index = this.runs.filter((entry) => entry.prompt_id === job && entry.node === node).length;
     const title = nodeAt(this.root, node).title ?? node;
     if (!this.coming.has(run)) localStorage.setItem(HAD + this.key, run); // it is missed if ComfyUI ends before the run does
     this.coming.set(run, { run, prompt_id: job, node, workflow_id: workflow, key, title, list_index: 0, index, live: record });
@@ -231,7 +231,7 @@ export class Tab {
     if (!isOf(this.root, summary)) return;
     localStorage.setItem(HAD + this.key, summary.run);
     this.runs = latest([...this.runs.filter(({ run }) => run !== summary.run), summary], this.root);
-    for (const known of [this.records, this.reports]) for (const run of known.keys()) if (!this.runs.some((one) => one.run === run)) known.delete(run);
+    for (const known of [this.records, this.reports]) for (const run of known.keys()) if (!this.runs.some((entry) => entry.run === run)) known.delete(run);
     Object.assign(this, { lost: false, idle: null });
     this.unchanged.delete(summary.node);
     this.unreached = this.unreached.filter(({ node }) => node !== summary.node);
@@ -314,7 +314,7 @@ export class Tab {
    */
   async recordOf({ run, chain, when, stopped_at: at }, judged = true) {
     if (chain) {
-      const records = await Promise.all(chain.map((/** @type {any} */ one) => this.recordOf(one, one === chain.at(-1))));
+      const records = await Promise.all(chain.map((/** @type {any} */ entry) => this.recordOf(entry, entry === chain.at(-1))));
       return records.every(Boolean) ? joinRecords(records) : null;
     }
     const { records } = this; // of this workflow
@@ -375,7 +375,7 @@ export class Tab {
     const entries = this.entries();
     /** @param {ListedRun} run */
     const stages = (run) => {
-      const chain = this.chains.find((one) => one.some((other) => slotOf(other) === slotOf(run)));
+      const chain = this.chains.find((runs) => runs.some((other) => slotOf(other) === slotOf(run)));
       return chain ? [chain.findIndex((other) => slotOf(other) === slotOf(run)) + 1, chain.length] : null;
     };
     /** @param {any} run */
@@ -385,7 +385,7 @@ export class Tab {
 
   /** Every sampler with where it stands, the worst first: see readiness.mjs. */
   samplers() {
-    const unreached = this.unreached.filter((one) => isOf(this.root, one)).map(({ node }) => node);
+    const unreached = this.unreached.filter((entry) => isOf(this.root, entry)).map(({ node }) => node);
     const known = { runs: this.worstFirst(this.entries()), unchanged: this.unchanged, unreached, queued: this.queued !== null };
     return samplerStates(this.root, known);
   }
@@ -396,7 +396,7 @@ export class Tab {
     const queued = this.entries().some(({ prompt_id: job }) => job === this.queued?.job) ? null : this.queued; // it has sampled
     const facts = { away, lost, idle, queued, on: on === true, runs: this.entries().length, live: Boolean(chosen?.live) };
     const since = chosen && this.unchanged.has(chosen.node) ? clock(chosen.when) : "";
-    const unreached = this.unreached.filter((one) => isOf(this.root, one)).map(({ title, node }) => `${title} (${node})`);
+    const unreached = this.unreached.filter((entry) => isOf(this.root, entry)).map(({ title, node }) => `${title} (${node})`);
     return { ...facts, chosen, unreached, since, hindrance: hindrance(this.root) };
   }
 

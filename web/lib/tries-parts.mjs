@@ -93,7 +93,7 @@ export class TriesView {
     this.cards.classList.toggle("gg-columns", opened === "measure");
     this.drawCurve(opened === "measure" ? tryouts.curve() : null, cards.map((/** @type {any} */ { cfg }) => cfg), knob);
     if (opened === "measure") return this.drawMeasure(tries, record, knob);
-    for (const one of [this.halt, this.mine]) put(one, { hidden: true });
+    for (const button of [this.halt, this.mine]) put(button, { hidden: true });
     const judging = opened === "range";
     this.offerKnobs(judging ? triableKnobs(tryouts.record()) : [], knob);
     put(this.words, { textContent: this.sentence(tries, range, judging) });
@@ -113,7 +113,7 @@ export class TriesView {
   drawMeasure(tries, record, knob) {
     const { t, tryouts } = this;
     const goes = Boolean(tries?.cards.length && !tries.isDone);
-    for (const one of [this.ask, this.save, this.take, this.takeAgain]) put(one, { hidden: true });
+    for (const button of [this.ask, this.save, this.take, this.takeAgain]) put(button, { hidden: true });
     this.offerKnobs(goes ? [] : triableKnobs(record), knob);
     const value = tryouts.wanted();
     for (const [one, key] of value !== null && tryouts.source()?.widget ? [[this.take, "take"], [this.takeAgain, "applyAgain"]] : []) put(one, { hidden: false, textContent: t(key, { knob: knob.name, value: number(value) }) });
@@ -149,11 +149,11 @@ export class TriesView {
     if (mine?.fault) return t(mine.fault);
     const liked = tryouts.liked();
     if (!liked) return "";
-    const [value, low, high] = liked.prompt_strength.map((/** @type {any} */ one) => number(one, 2));
+    const [value, low, high] = liked.prompt_strength.map((/** @type {any} */ share) => number(share, 2));
     const facts = { knob: knob.name, strength: liked.prompt_strength[1] === null ? value : `${value} (${span(low, high, t)})`, value: number(tryouts.wanted()) };
     if (mine) return t(liked.value[0] === null ? "mineUnknown" : "mineNamed", { n: mine.count, ...facts });
     const key = liked.values.length === 1 ? "likedOne" : liked.by === "middle" ? "likedAlike" : "likedNamed";
-    return t(key, { values: liked.values.map((/** @type {any} */ one) => number(one)).join(", "), ...facts });
+    return t(key, { values: liked.values.map((/** @type {any} */ named) => number(named)).join(", "), ...facts });
   }
 
   /** Ask about the files that were chosen, which may be chosen once more. */
@@ -192,15 +192,15 @@ export class TriesView {
     const there = this.drawn.filter(({ shots }) => shots.childElementCount);
     const tried = there.map(({ card }) => card.cfg);
     const measured = tryouts.opened === "measure" ? tryouts.curve() : null;
-    const curve = !tried.length || measured?.values.every((/** @type {any} */ one) => tried.includes(one)) ? measured : null; // in whose columns they stand
+    const curve = !tried.length || measured?.values.every((/** @type {any} */ measuredValue) => tried.includes(measuredValue)) ? measured : null; // in whose columns they stand
     const lines = [...why.filter((/** @type {string} */ line) => line !== errand), ...(curve ? [this.measuredOn(curve)] : [])];
-    const values = there.map((one) => ({ name: one.name.textContent, shots: [...one.shots.children] }));
+    const values = there.map((frame) => ({ name: frame.name.textContent, shots: [...frame.shots.children] }));
     return { headline, lines, tone: colour, values, columns: tried.length ? tried : (curve?.values ?? []), name, own: value ?? null, curve };
   }
 
   /** Which number is tried, where there are several.  @param {Knob[]} knobs @param {{key: string}} given */
   offerKnobs(knobs, { key }) {
-    offer(this.which, knobs.length > 1 ? knobs.map((one) => ({ value: one.key, words: knobName(one) })) : [], key);
+    offer(this.which, knobs.length > 1 ? knobs.map((knob) => ({ value: knob.key, words: knobName(knob) })) : [], key);
   }
 
   /** @param {any} tries @param {any} range @param {boolean} judging */
@@ -211,7 +211,7 @@ export class TriesView {
     if (tries && !panel.editor.answers()) return t("triesAway");
     if (tries && (waiting || !tries.cards.length)) return [t("trying", { i: tries.cards.length - waiting, n: tries.cards.length }), tries.ahead ? t("ahead", { n: tries.ahead }) : ""].join(" ");
     if (tries?.missing) return [t("missing", tries.missing), t(`missing_${tries.missing.why}`)].join(" ");
-    if (!judging) return (tries?.said ?? []).map((/** @type {any} */ one) => sentenceIn(panel.editor.locale(), one)).join(" ") || t("noHalf");
+    if (!judging) return (tries?.said ?? []).map((/** @type {any} */ sentence) => sentenceIn(panel.editor.locale(), sentence)).join(" ") || t("noHalf");
     const source = range && tryouts.source();
     const elsewhere = source?.reason ? t(source.reason, { node: nameOf(source.node) }) : "";
     const known = range ? this.named("rangeWords", range) : t(tries ? "judge" : "noneStored");
@@ -231,7 +231,7 @@ export class TriesView {
   /** @param {any[]} cards @param {string} kind */
   drawCards(cards, kind) {
     if (this.drawn.length !== cards.length || cards.some((card, k) => card !== this.drawn[k]?.card)) {
-      this.drawn = cards.map((card) => this.drawn.find((one) => one.card === card) ?? this.cardOf(card, kind));
+      this.drawn = cards.map((card) => this.drawn.find((frame) => frame.card === card) ?? this.cardOf(card, kind));
       const at = /** @type {any} */ (document.activeElement);
       this.cards.replaceChildren(...this.drawn.map(({ box }) => box));
       if (this.cards.contains(at)) at.focus({ preventScroll: true }); // it was taken out for a moment

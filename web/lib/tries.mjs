@@ -102,7 +102,7 @@ export class Tries {
     const job = await this.waitForJob(card.job);
     if (this.over) return;
     const runs = (job && (await this.editor.runsOf(card.job))) ?? [];
-    const run = runs.find((/** @type {ListedRun} */ one) => slotOf(one) === slotOf(this.run)) ?? null;
+    const run = runs.find((/** @type {ListedRun} */ listed) => slotOf(listed) === slotOf(this.run)) ?? null;
     this.take(card, job, run, run && (await this.editor.run(run.run)));
   }
 

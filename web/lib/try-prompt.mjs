@@ -36,7 +36,7 @@ export function shownBy({ prompt, outputs }, sampler, root) {
   /** @param {string} id */
   const wire = (id) => pictureInto(prompt, id, ids, root);
   const showing = ids.filter((id) => picturesOf(outputs, id).length);
-  const id = showing.find(wire) ?? ids.find((one) => SHOWS.includes(prompt[one].class_type)) ?? showing[0] ?? ids.find(wire);
+  const id = showing.find(wire) ?? ids.find((candidate) => SHOWS.includes(prompt[candidate].class_type)) ?? showing[0] ?? ids.find(wire);
   if (id && wire(id)) return { id: APART, of: id, node: { class_type: "PreviewImage", inputs: { images: wire(id) } } };
   if (id && id !== String(sampler)) return { id: APART, of: id, node: prompt[id] };
   if (id || ids.length === 1) return { id: ids[0], of: ids[0], node: prompt[ids[0]] }; // it shows by itself what it samples
@@ -72,7 +72,7 @@ export function promptAt(prompt, places, value, ...shown) {
   const changed = { ...prompt, ...Object.fromEntries(shown.map(({ id, node }) => [id, node])) };
   for (const { id: place, input, beside = {} } of places) {
     const copies = shown.filter(({ of }) => of === place).map(({ id }) => id);
-    for (const id of [place, ...copies].filter((one) => changed[one])) changed[id] = { ...changed[id], inputs: { ...changed[id].inputs, ...beside, [input]: value } };
+    for (const id of [place, ...copies].filter((candidate) => changed[candidate])) changed[id] = { ...changed[id], inputs: { ...changed[id].inputs, ...beside, [input]: value } };
   }
   return neededBy(changed, ...shown.map(({ id }) => id));
 }
@@ -99,10 +99,10 @@ const wiresOf = (node) => Object.entries(node?.inputs ?? {}).filter(([, value]) 
  * @param {Prompt} prompt @param {string} id
  */
 export function downstream(prompt, id) {
-  /** @param {any} one @param {string} of */
-  const reads = (one, of) => wiresOf(prompt[one]).some(([, [from]]) => String(from) === of);
+  /** @param {any} reader @param {string} of */
+  const reads = (reader, of) => wiresOf(prompt[reader]).some(([, [from]]) => String(from) === of);
   const found = new Set([id]); // grows while it is walked
-  for (const of of found) Object.keys(prompt).filter((one) => reads(one, of)).forEach((one) => found.add(one));
+  for (const of of found) Object.keys(prompt).filter((reader) => reads(reader, of)).forEach((reader) => found.add(reader));
   return [...found];
 }
 

@@ -36,7 +36,7 @@ export class Tryouts {
 
   /** Nobody waits any longer for what was queued. */
   stop() {
-    for (const one of [this.tries, this.mine]) one?.stop();
+    for (const attempt of [this.tries, this.mine]) attempt?.stop();
     Object.assign(this, { tries: null, mine: null });
   }
 

@@ -19,8 +19,8 @@ const ERRAND = /^help\.(use|half)/; // "queue the same seed and compare"
 export function verdictOf(record, locale = "en") {
   const { report } = record ?? {};
   if (!report?.headline) return null;
-  /** @param {ListedRun} one */
-  const told = (one) => sentenceIn(locale, one);
+  /** @param {Sentence} sentence */
+  const told = (sentence) => sentenceIn(locale, sentence);
   const { colour, suggested } = report;
   const plain = report.why.slice(0, MOST_WHY);
   const [why, errand] = [plain.map(told), plain.find((/** @type {{id: string}} */ { id }) => ERRAND.test(id))];

@@ -33,8 +33,8 @@ export const runsWidth = (runs, size) => runs.reduce((sum, run) => sum + wordsWi
 /** Words with {names} filled in; {count:step|steps} is the word that goes with a number.
  * @param {string} words @param {any} [values]
  */
-export const fillIn = (words, values = {}) => words.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (_, name, one, many) =>
-  one === undefined ? values[name] ?? "" : String(values[name]) === "1" ? one : many);
+export const fillIn = (words, values = {}) => words.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (_, name, singular, many) =>
+  singular === undefined ? values[name] ?? "" : String(values[name]) === "1" ? singular : many);
 
 /** So many of something: "1 step", "2 steps".  @param {number} count @param {string} word */
 export const counted = (count, word) => fillIn(`{count} {count:${word}|${word}s}`, { count });
