@@ -201,7 +201,7 @@ const reachable = () => {
   return panels;
 };
 
-/** @param {any} given */
+/** @param {any} message */
 const ofThisWorkflow = ({ workflow_id: id }) => Boolean(id) && id === root()?.id; // jobs of the API have none
 /** @param {Run} record */
 const key = (record) => `${root()?.id} ${record.run}`;
@@ -389,9 +389,9 @@ const said = (key, values) => speaker(editor.locale())(key, values);
 /** The tab in one place of the editor, which makes and ends it at every opening and closing. */
 function shownIn() {
   /** @type {any} */ let box = null;
-  /** @param {any} given */
-  const render = (given) => {
-    box = given;
+  /** @param {any} place */
+  const render = (place) => {
+    box = place;
     tab.mount(box);
   };
   return { render, destroy: () => tab.unmount(box) };

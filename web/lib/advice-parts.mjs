@@ -84,7 +84,7 @@ export class AdviceView {
     if (seeds.dataset.key !== key) {
       seeds.dataset.key = key;
       seeds.style.setProperty("--gg-rows", String(Math.max(rows.length, LEAST))); // each has its place before it comes
-      /** @param {{found: any, i: number}} given */
+      /** @param {{found: any, i: number}} shot */
       const picture = ({ found, i }) => shotsOf(panel.editor, found, "")[i];
       const head = element("div", { class: "gg-heads" }, ...(pair?.cards ?? []).map(({ cfg }) => element("span", {}, number(cfg))));
       seeds.replaceChildren(head, ...rows.map((row, i) => element("button", { type: "button", class: "gg-seed", "data-row": i, "aria-label": panel.t("seedOf", { i: nth(i), n: rows.length }) }, ...row.map(picture))));
@@ -92,7 +92,7 @@ export class AdviceView {
     for (const button of seeds.querySelectorAll("[data-row]")) button.setAttribute("aria-pressed", String(Number(button.dataset.row) === this.at));
   }
 
-  /** The pair of a seed, from which an event comes; returns whether there is one.  @param {any} given */
+  /** The pair of a seed, from which an event comes; returns whether there is one.  @param {any} event */
   enlargeAt({ target }) {
     const row = target.closest("[data-row]");
     if (row && Number(row.dataset.row) !== this.at) {

@@ -42,7 +42,7 @@ export class TryAdvice extends MeasureModel {
   }
 }
 
-/** How many pictures `shotsOf` shows at most.  @param {{shots: any[], record: Run}} given */
+/** How many pictures `shotsOf` shows at most.  @param {{shots: any[], record: Run}} picture */
 const countOf = ({ shots, record }) => Math.min(shots.length || record?.pictures?.samples?.length || 0, MOST_SHOTS);
 
 /** What the model says of both values: [a line, what it means], empty where there is nothing to say.
@@ -106,7 +106,7 @@ export class Advice {
     for (const panel of this.watchers) panel.redraw();
   }
 
-  /** The host shows how far a sampler has come.  @param {{blob: Blob, displayNodeId: any}} given */
+  /** The host shows how far a sampler has come.  @param {{blob: Blob, displayNodeId: any}} preview */
   takePreview({ blob, displayNodeId: node }) {
     this.dropPreview();
     const src = URL.createObjectURL(blob);
@@ -179,13 +179,13 @@ export class Advice {
     return (this.jobs.get(id)?.job ?? this.asked(id).job)?.prompt ?? null;
   }
 
-  /** Pictures that the job of a run made; null as long as nobody knows.  @param {{run: any}} given */
+  /** Pictures that the job of a run made; null as long as nobody knows.  @param {{run: any}} about */
   picturesOf({ run }) {
     if (!this.pictures.has(run.run)) this.ask(run);
     return this.pictures.get(run.run) ?? null;
   }
 
-  /** Pictures of a run, from what the server says of its job.  @param {any} given */
+  /** Pictures of a run, from what the server says of its job.  @param {any} run */
   async ask({ prompt_id: id, ...run }) {
     const { runs, answer } = this.asked(id);
     if (runs.has(run.run)) return;

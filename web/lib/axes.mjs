@@ -177,7 +177,7 @@ export function curve(page, panelOf, points, { colour, kind, dash, width = 2, na
 
 /** Bars from the base line; bar: {i, value, wide} in pixels.
  * @param {Page} page @param {Plot} panelOf @param {any[]} values
- * @param {{colour: string, alpha?: number, name?: string}} given
+ * @param {{colour: string, alpha?: number, name?: string}} style
  */
 export function bars(page, panelOf, values, { colour, alpha = 1, name }) {
   const wide = Math.max(1, Math.min(14, 0.7 * panelOf.gap));

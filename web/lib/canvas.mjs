@@ -91,7 +91,7 @@ export function corners(kind, x, y, size) {
   return [[x, y - 1.2 * r], [x + 1.1 * r, y + 0.8 * r], [x - 1.1 * r, y + 0.8 * r]];
 }
 
-/** @param {TextRun} run @param {any} given @param {string} font */
+/** @param {TextRun} run @param {Command} text @param {string} font */
 function fontOf(run, { size, weight }, font) {
   return `${run.italic ? "italic " : ""}${weight ?? "normal"} ${runSize(run, size)}px ${font}`;
 }

@@ -119,7 +119,7 @@ export function matters(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Where guidance matters, by two estimates");
   if (!run.rows.some(({ gram }) => gram)) return nothing(page, run.empty);
-  /** @param {{step: Step}} given */
+  /** @param {{step: Step}} row */
   const alone = ({ step: { stage, gamma, vectors } }) => (stage === "cond_only" || stage === "afterwards") && Number.isFinite(gamma) && vectors.length === VECTORS;
   if (run.rows.every(alone)) { // no pixel had a push
     return nothing(page, { missing: "guidance pushed at no step", advice: "At cfg 1 only the prediction with the prompt is made. Raise cfg to guide." });
@@ -185,7 +185,7 @@ function most({ commands, theme, t }, main, rows) {
  */
 export const mattersMost = (rows) => rows.reduce((best, row) => (leftOf(row) > leftOf(best) ? row : best));
 
-/** What later steps leave of the push, an estimate that ranks steps well in exact worlds.  @param {any} given */
+/** What later steps leave of the push, an estimate that ranks steps well in exact worlds.  @param {any} row */
 export const leftOf = ({ push, contracted }) => (Number.isFinite(contracted) ? contracted : push) || 0;
 
 /** Shares of the two proxies of a sample, a row a step, how many steps are guided, and at how many of these the push is unknown.
@@ -398,7 +398,7 @@ export function placesOf(main, run, upper, lower) {
 }
 
 /** The chosen step under the curves, which do not move with it. draw(page) -> places of the steps.
- * @param {string} name @param {Page} page @param {SampleRun} run @param {Box} area @param {{theme: Theme}} given
+ * @param {string} name @param {Page} page @param {SampleRun} run @param {Box} area @param {{theme: Theme}} options
  * @param {(page: Page) => any} draw
  */
 export function overRun(name, page, run, area, { theme }, draw) {
@@ -416,7 +416,7 @@ export function overRun(name, page, run, area, { theme }, draw) {
 
 /** A line where the next sampler of a series begins.
  * @param {Page} page @param {number[]} stages @param {Map<number, number>} at
- * @param {{top: number, bottom: number}} given
+ * @param {{top: number, bottom: number}} ends
  */
 function stageMarks({ commands, theme }, stages, at, { top, bottom }) {
   for (const first of stages) {

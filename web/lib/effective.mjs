@@ -88,7 +88,7 @@ function heading(rows, acted, record, t) {
 }
 
 /** What it comes to, in words. cfg: the number of the widget, if there is one.
- * @param {{least: any, most: any, across: number}} given @param {number} cfg @param {Speaker} t
+ * @param {{least: any, most: any, across: number}} acted @param {number} cfg @param {Speaker} t
  */
 function actsLike({ least: low, most: high, across }, cfg, t) {
   if (!Number.isFinite(low)) return [t("What the run as a whole acts like is not known.")];

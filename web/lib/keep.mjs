@@ -57,7 +57,7 @@ export function keep(root, node, create, sizeOf = (/** @type {any} */ { size }) 
 const named = (node, name) => node.inputs.findIndex((/** @type {Slot} */ input) => input.name === name);
 
 /** Lead the source of a link to a node's first input. A link from the wall of a subgraph has no node.
- * @param {Graph} graph @param {any} given @param {any} node
+ * @param {Graph} graph @param {any} link @param {any} node
  */
 function connectAs(graph, { origin_id: id, origin_slot: slot }, node) {
   const source = graph.nodes.find((candidate) => String(candidate.id) === String(id));

@@ -61,7 +61,7 @@ function planeAt(origin, scale) {
  * scene: {fan: places of the predictions, lines: pairs of places, tip, aim: place of D, noise: rms}. areas: {whole,
  * overview, lens} boxes; inset: room left of the fan in the overview; gutter: room left of it without a lens; margin:
  * room right of x_t. -> {plane, lens, hinge, area}
- * @param {any} scene @param {any} areas @param {any} given
+ * @param {any} scene @param {any} areas @param {{inset: number, gutter: number, margin: number}} margins
  */
 export function arrange(scene, areas, { inset, gutter, margin }) {
   const { overview, whole } = areas;
@@ -91,7 +91,7 @@ function fitWithin(scene, room) {
 }
 
 /** End of the noise, turned into the plane at the tip of the step, away from the predictions.
- * @param {any} given @param {number} size
+ * @param {any} scene @param {number} size
  */
 function noiseEnd({ tip, aim, fan }, size) {
   const reach = Math.hypot(...aim) || 1;
@@ -175,7 +175,7 @@ export class Placer {
   }
 
   /** The best free box of this size around the anchor, now taken; null where there is none. prefer: best directions.
-   * @param {number[]} anchor @param {number[]} given @param {string} prefer
+   * @param {number[]} anchor @param {number[]} size @param {string} prefer
    */
   near(anchor, [w, h], prefer, area = this.area) {
     const ranked = [...new Set([...prefer.split(" "), ...Object.keys(DIRECTIONS)])];
@@ -215,7 +215,7 @@ export class Placer {
   }
 }
 
-/** How far a point is from a box.  @param {Box} box @param {number[]} given */
+/** How far a point is from a box.  @param {Box} box @param {number[]} point */
 const away = ({ x, y, w, h }, [px, py]) => Math.hypot(Math.max(x - px, 0, px - x - w), Math.max(y - py, 0, py - y - h));
 
 /** @param {number[]} anchor @param {number} w @param {number} h @param {number[]} direction @param {number} radius */

@@ -13,7 +13,7 @@ const MOST_GUIDERS = 8; // one inside another
 /** The job that asks the model of a sampler about pictures; null where its model, its prompts or a VAE cannot be found.
  *
  * names: of files in the host's input folder. size: [width, height] of the run's pictures.
- * @param {Prompt} prompt @param {string} sampler @param {any[]} names @param {number[]} given
+ * @param {Prompt} prompt @param {string} sampler @param {any[]} names @param {number[]} size
  */
 export function askingPrompt(prompt, sampler, names, [width, height]) {
   const asked = conditionsOf(prompt, sampler);
@@ -21,9 +21,9 @@ export function askingPrompt(prompt, sampler, names, [width, height]) {
   const vae = inputs.find(([name, wire]) => /vae/i.test(name) && Array.isArray(wire))?.[1];
   if (!asked || !vae) return null;
   /** @type {Prompt} */ const own = {};
-  /** @param {string} name @param {string} class_type @param {any} given */
-  const add = (name, class_type, given) => {
-    own[`${ASKS}-${name}`] = { class_type, inputs: given };
+  /** @param {string} name @param {string} class_type @param {object} wires */
+  const add = (name, class_type, wires) => {
+    own[`${ASKS}-${name}`] = { class_type, inputs: wires };
     return [`${ASKS}-${name}`, 0];
   };
   const scaled = names.map((image, i) => add(`scaled${i}`, "ImageScale", { image: add(`loaded${i}`, "LoadImage", { image }), upscale_method: "lanczos", width, height, crop: "center" }));

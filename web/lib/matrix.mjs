@@ -77,7 +77,7 @@ export function matrix(page, record, run) {
 }
 
 /** Frames around the row and the column of the chosen step; a step that was not captured has none.
- * @param {Page} page @param {number} k @param {any} whole @param {number} side @param {any} given
+ * @param {Page} page @param {number} k @param {any} whole @param {number} side @param {{x: number, y: number}} origin
  */
 function chosenStep({ commands, theme }, k, whole, side, { x, y }) {
   if (k < 0) return;
@@ -88,7 +88,7 @@ function chosenStep({ commands, theme }, k, whole, side, { x, y }) {
 }
 
 /** Where the steps stand, on the sheet.
- * @param {any} sheet @param {number[]} steps @param {number} side @param {any} given
+ * @param {any} sheet @param {number[]} steps @param {number} side @param {{x: number, y: number}} origin
  */
 function placeSteps(sheet, steps, side, { x, y }) {
   /** @param {number} start */
@@ -97,7 +97,7 @@ function placeSteps(sheet, steps, side, { x, y }) {
 }
 
 /** Bars of rms(delta) beside the rows: a cosine of a tiny difference means little.
- * @param {Page} page @param {SampleRun} run @param {number[]} steps @param {number} side @param {any} given
+ * @param {Page} page @param {SampleRun} run @param {number[]} steps @param {number} side @param {{x: number, y: number}} origin
  */
 function norms({ commands, theme, w }, run, steps, side, { x, y }) {
   const sizes = steps.map((i) => metric("M2", run.rows.find((row) => row.i === i)?.gram ?? null));

@@ -44,7 +44,7 @@ export function costOf(record, values, pictures = PICTURES) {
 }
 
 /** Whether the first mark is known well enough, and whether the measure applies.  curve: of the server
- * @param {{pictures: any, gate: any, measured: any}} given
+ * @param {{pictures: any, gate: any, measured: any}} curve
  */
 export const isDecided = ({ pictures, gate, measured }) => pictures >= FIRST && gate?.sure !== false && Boolean(measured?.[1] && measured[2] / measured[1] < SURE);
 

@@ -3,7 +3,7 @@
 import { middleOf } from "./panel-pictures.mjs";
 
 /** The prediction at a scale as RGBA.  pair: {values: Int16Array [u and c, rows, h, w, 3], scale, size: [w, h], rows}
- * @param {{values: any, scale: any, size: any, rows: any}} given @param {number} row @param {number} gamma
+ * @param {{values: any, scale: any, size: any, rows: any}} pair @param {number} row @param {number} gamma
  * @param {any} target
  */
 export function mixPixels({ values, scale, size: [w, h], rows }, row, gamma, target) {
@@ -43,14 +43,14 @@ function placeOf(pair, box) {
   return { ...place, sharp: place.w >= 2 * pair.size[0] };
 }
 
-/** Paint it into a box.  @param {CanvasRenderingContext2D} ctx @param {any} given */
+/** Paint it into a box.  @param {CanvasRenderingContext2D} ctx @param {any} picture */
 export function paintMix(ctx, { pair, gamma, ...box }) {
   const { x, y, w, h, sharp } = placeOf(pair, box);
   ctx.imageSmoothingEnabled = !sharp;
   ctx.drawImage(mixed(pair, pair.row, gamma), x, y, w, h);
 }
 
-/** It as a command of drawing, for a file that holds all it shows.  @param {any} given */
+/** It as a command of drawing, for a file that holds all it shows.  @param {any} picture */
 export async function mixImage({ pair, gamma, ...box }) {
   const blob = await mixed(pair, pair.row, gamma).convertToBlob();
   const address = await new Promise((done) => {

@@ -20,7 +20,7 @@ const LINK = "color: inherit; text-decoration: underline;";
 
 /** Give a fresh node the room for what it will say, and its boxes for what is written there: one whose file is all that it
  * gives needs none.  vue: Nodes 2.0 draws them, where such a box takes all room that is free
- * @param {GraphNode} node @param {any} given
+ * @param {GraphNode} node @param {any} definition
  */
 export function makeRoom(node, { output_node: shows, output = [], output_name: names = [] }, vue = false) {
   const boxes = (node.widgets ?? []).filter(({ element: box }) => box?.localName === "textarea");
@@ -54,7 +54,7 @@ export function beginDark(node, dark) {
 /** Show lines on a node; the first time it gets a place for them.
  *
  * images: what the node shows beside them. gg_files: what the server kept; their names become links.
- * @param {GraphNode} node @param {any} given @param {(path: string) => string} address
+ * @param {GraphNode} node @param {any} output @param {(path: string) => string} address
  */
 export function sayOn(node, { text: lines, images, gg_files: files }, address) {
   const words = lines.join("\n");

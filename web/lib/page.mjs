@@ -14,7 +14,7 @@ import { counted, fillIn, nth, number } from "./words.mjs";
 const SMALL = 64; // pixels of a picture below which its pixels are shown as squares
 
 /** Fill a page. place(id): its element; data: {record, sheets: {name: data URI}, sources: {workflow, prompt}}.
- * @param {any} place @param {any} given
+ * @param {any} place @param {any} data
  */
 export function mount(place, { record, sheets, sources }) {
   const panel = panelOf(record, sheets, async () => ({ workflow: sources.workflow, output: sources.prompt }));
@@ -82,7 +82,7 @@ function resultsOf(panel, record, sheets) {
 }
 
 /** One picture of a sheet: the whole sheet behind a window. A background would not be printed.
- * @param {any} given @param {Sheet} sheet @param {number} sample
+ * @param {Pictures} pictures @param {Sheet} sheet @param {number} sample
  */
 function tileOf({ kinds, samples, size: [w, h] }, sheet, sample) {
   const image = element("img", { src: sheet, alt: "" });
@@ -132,7 +132,7 @@ function legendOf(view, theme) {
   return [element("p", {}, says), ...(rows.length ? [element("ul", {}, ...rows)] : [])];
 }
 
-/** @param {any} given */
+/** @param {any} answer */
 function cardOf({ question, verdict, words }) {
   const short = element("p", { class: "verdict" }, verdict);
   return element("article", {}, element("h3", {}, question), short, ...words.map((/** @type {string} */ line) => element("p", {}, line)));
@@ -160,7 +160,7 @@ function factsOf(record) {
   });
 }
 
-/** @param {any} place @param {any} given */
+/** @param {any} place @param {any} data */
 function files(place, { record, sources }) {
   /** @param {string} id @param {any} value @param {string} name */
   const save = (id, value, name) => {

@@ -21,7 +21,7 @@ function nodesAlong(root, id) {
 }
 
 /** How to find a widget once its node has been made anew: (root) -> {node, widget}. Several may have one name.
- * @param {?Graph} root @param {any} given
+ * @param {?Graph} root @param {any} source
  */
 export function againOf(root, { node, widget }) {
   /** @param {?GraphNode} place */
@@ -94,16 +94,16 @@ export function widgetSource(root, id, name) {
  */
 export function followed(root, source, prompt, value) {
   const held = /** @type {any} */ (source?.held);
-  /** @param {any} given */
+  /** @param {any} entry */
   const had = ({ node, id }) => node === held.node && Math.abs(prompt?.[id]?.inputs?.[held.name] - value) <= ALIKE * Math.max(1, Math.abs(value));
   return !held || nodesOf(root).some(had) ? source : { node: held.node, reason: "linked" };
 }
 
 /** Every node that reads what a widget sets, its own one too: [{node, id: execution id}].
- * @param {?Graph} root @param {any} given
+ * @param {?Graph} root @param {Source} source
  */
 export function readersOf(root, { widget }) {
-  /** @param {any} given */
+  /** @param {any} entry */
   const reads = ({ node, id }) => numbersOf(node).some((name) => widgetSource(root, id, name)?.widget === widget);
   return widget ? nodesOf(root).filter((entry) => !entry.silent && !entry.node.subgraph && !entry.node.isVirtualNode && !heldIn(entry.node) && reads(entry)) : [];
 }
@@ -115,7 +115,7 @@ function numbersOf(node) {
 }
 
 /** The inputs of a job whose number a widget set: [{id, input}]. Whoever reads them by wire gets what they hold.
- * @param {?Graph} root @param {?Prompt} prompt @param {any} given
+ * @param {?Graph} root @param {?Prompt} prompt @param {any} source
  */
 export const literalsOf = (root, prompt, { widget }) =>
   Object.entries(widget && prompt ? prompt : {}).flatMap(([id, { inputs }]) =>

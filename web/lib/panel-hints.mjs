@@ -43,7 +43,7 @@ function fromSegment([ax, ay], [bx, by], x, y) {
   return Math.hypot(ax + share * (bx - ax) - x, ay + share * (by - ay) - y);
 }
 
-/** @param {number} i @param {{view: string, run: any, sample: number, t: Speaker}} given */
+/** @param {number} i @param {{view: string, run: any, sample: number, t: Speaker}} about */
 function aboutStep(i, { view, run, sample, t }) {
   const step = stepOf(run, i);
   if (!step) return t("hole", { i: nth(i) });
@@ -54,7 +54,7 @@ function aboutStep(i, { view, run, sample, t }) {
   return [place, ...values].join("\n");
 }
 
-/** @param {any} given @param {string} name */
+/** @param {any} about @param {string} name */
 function aboutVector({ run, step, sample, t }, name) {
   return `${t(MEANING[name])}: ${number(lengthOf(stepOf(run, step), sample, VECTOR[name]))} rms`;
 }

@@ -25,7 +25,7 @@ export function rowOf(pictures, sample) {
 
 /** Rows of kinds, columns of steps. images: sheet -> image, or null while there is none. Returns [{box, step}].
  * @param {CanvasRenderingContext2D} ctx @param {Pictures} pictures @param {(sheet: any) => any} images
- * @param {{w: number, h: number, theme: Theme, step: number, sample: number, t: Speaker, font: string, run: any}} given
+ * @param {{w: number, h: number, theme: Theme, step: number, sample: number, t: Speaker, font: string, run: any}} drawn
  */
 export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t, font, run }) {
   const { kinds } = pictures;
@@ -57,7 +57,7 @@ export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t,
 
 /** One step large: the two predictions, what the condition changes, and where.
  * @param {CanvasRenderingContext2D} ctx @param {Pictures} pictures @param {(sheet: any) => any} images
- * @param {{w: number, h: number, theme: Theme, step: number, sample: number, t: Speaker, font: string, run: any}} given
+ * @param {{w: number, h: number, theme: Theme, step: number, sample: number, t: Speaker, font: string, run: any}} drawn
  */
 export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, font, run }) {
   const sheet = nearestSheet(pictures, step);
@@ -87,7 +87,7 @@ export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, f
  */
 const isVideo = (run) => run?.latent?.shape?.length === 4 && run.latent.shape[1] > 1;
 
-/** The largest box of a run's pictures in the middle of another.  @param {{size: any}} given @param {Box} box */
+/** The largest box of a run's pictures in the middle of another.  @param {{size: any}} pictures @param {Box} box */
 export function middleOf({ size: [tw, th] }, { x, y, w, h }) {
   const scale = Math.min(w / tw, h / th);
   return { x: x + (w - tw * scale) / 2, y: y + (h - th * scale) / 2, w: tw * scale, h: th * scale };

@@ -6,7 +6,7 @@ import { nth } from "./words.mjs";
 
 const FROM_STEP = ["space", "N", "vectors"];
 
-/** Where the server keeps a file of a run. file: {filename, subfolder, type}.  @param {any} given */
+/** Where the server keeps a file of a run. file: {filename, subfolder, type}.  @param {any} file */
 export const addressOf = ({ filename, subfolder, type }) => `/view?${new URLSearchParams({ filename, subfolder, type })}`;
 
 /** A run with a live message added. Steps are kept by their number: messages may be lost or come twice.
@@ -24,7 +24,7 @@ export function withSteps(run, message) {
   return whole;
 }
 
-/** The record of a run without its steps, part by part.  @param {any} given */
+/** The record of a run without its steps, part by part.  @param {any} message */
 function beginRecord({ run, workflow_id, prompt_id, parts: [first, ...others] = [] }) {
   /** @param {any} part */
   const empty = (part) => ({ v: 1, run, part, live: true, workflow_id, prompt_id, n: 0, notes: [], steps: [] });

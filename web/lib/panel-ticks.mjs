@@ -8,7 +8,7 @@ const LEAST = 3; // pixels between two ticks; of a longer run every k-th step ha
 
 /** Drawing commands. inset: pixels from either edge to the first and the last step, half of the scrubber's thumb.
  * @param {Run} run
- * @param {{w: number, h: number, theme: Theme, step: number, sample: number, inset: number}} given
+ * @param {{w: number, h: number, theme: Theme, step: number, sample: number, inset: number}} options
  */
 export function ticks(run, { w, h, theme, step, sample, inset }) {
   const n = Math.max(run?.n ?? 0, (run?.steps?.at(-1)?.i ?? -1) + 1);

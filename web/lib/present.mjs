@@ -24,7 +24,7 @@ export class Presentation {
   at = 0;
 
   /** shown: as `shareable` tells it. own: value to begin at. theme: dark or light. t: `speaker`
-   * @param {any} given @param {Theme} theme @param {Speaker} t
+   * @param {any} shareable @param {Theme} theme @param {Speaker} t
    */
   constructor({ headline, values, curve, columns, own, name }, theme, t) {
     this.curve = curve;

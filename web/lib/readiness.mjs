@@ -31,7 +31,7 @@ export function nodesOf(graph, before = "", silent = false, depth = 0) {
 }
 
 /** Whether a node ends a prompt, as far as the editor knows: without one that does, ComfyUI runs nothing.
- * @param {{node: any, silent: boolean}} given
+ * @param {{node: any, silent: boolean}} entry
  */
 const mayShow = ({ node, silent }) => !silent && !node.isVirtualNode && !node.subgraph && node.constructor?.nodeData?.output_node !== false;
 

@@ -21,7 +21,7 @@ export function knobsOf(record) {
  */
 export const knobOf = (record, key = null) => knobsOf(record).find((knob) => knob.key === key) ?? knobsOf(record)[0];
 
-/** What a knob is called, and whose it is.  @param {any} given */
+/** What a knob is called, and whose it is.  @param {Knob} knob */
 export const knobName = ({ kind, name, title, what }) => (kind === CFG || !(what ?? title) ? name : `${name} (${what ?? title})`);
 
 /** By what the choices and the curves of a knob of a run are kept; null where nothing tells its model from others.
@@ -33,7 +33,7 @@ export const keyFor = (record, knob) => (record?.model?.key ? (knob?.model ?? re
 export const triableKnobs = (record) => knobsOf(record).filter(({ kind, node, value }) => kind === CFG || (node && (value ?? 0) > 0));
 
 /** What is worth trying: between the ends that a widget takes, as it shows numbers.
- * @param {any} given @param {number} value
+ * @param {Knob} knob @param {number} value
  */
 export function roundWithin({ limits: [low, high] }, value) {
   const bounded = Math.min(high ?? Infinity, Math.max(low ?? 0, value));
@@ -65,7 +65,7 @@ function scalePlace(prompt, sampler) {
 }
 
 /** Id of the node in a prompt that holds a knob of a sampler; null where none does.
- * @param {Prompt} prompt @param {string} sampler @param {any} given
+ * @param {Prompt} prompt @param {string} sampler @param {any} knob
  */
 export function knobPlace(prompt, sampler, { kind, node, input }) {
   if (kind === CFG) return scalePlace(prompt, sampler);
@@ -74,7 +74,7 @@ export function knobPlace(prompt, sampler, { kind, node, input }) {
 
 /** Where a knob is set in the graph, as `scaleSource` says it; with beside: [{widget, value}] that must stand so for it to
  * count, where a preset stands in for it.
- * @param {?Graph} root @param {string} sampler @param {any} given
+ * @param {?Graph} root @param {string} sampler @param {Knob} knob
  */
 export function knobSource(root, sampler, { kind, node, input, beside }) {
   if (kind === CFG) return scaleSource(root, nodeAt(root, sampler) ?? {}, sampler);

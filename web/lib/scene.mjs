@@ -143,7 +143,7 @@ function geometry(gram, step, shown) {
   };
 }
 
-/** @param {any} given @param {number} difference @param {Step} step @param {boolean} still */
+/** @param {{same: boolean, collinear: boolean}} shape @param {number} difference @param {Step} step @param {boolean} still */
 function notesOf({ same, collinear }, difference, step, still) {
   const notes = [];
   if (same) notes.push("no difference: both predictions are the same");
@@ -153,7 +153,7 @@ function notesOf({ same, collinear }, difference, step, still) {
   return notes;
 }
 
-/** The effective scale of a step, and where its push goes.  @param {any} given */
+/** The effective scale of a step, and where its push goes.  @param {Scene} scene */
 function actsLike({ gram: { m }, across }) {
   if (!(m.M19a >= ACROSS)) return [];
   const outside = across && ["of that {share} % out of this plane", { share: number(100 * across.outside) }];

@@ -19,7 +19,7 @@ const [HEAD, SMALL, NAME, FOOT] = [{ size: 20, high: 27 }, { size: 13, high: 19 
  * headline, lines: words. tone: a colour. facts, hint: words about the run and the file. values: [{name, sizes: [[w, h], ...]}], one beside
  * another where there are more of them than pictures of each, or where a curve stands above, else one below another.
  * curve: {left, right, high}, pixels, whose columns the values have; null for none.
- * @param {{headline: string, lines: string[], tone: any, facts: string, hint: string, values: {name: string, sizes: number[][]}[], curve: any}} given
+ * @param {{headline: string, lines: string[], tone: any, facts: string, hint: string, values: {name: string, sizes: number[][]}[], curve: any}} content
  */
 export function layoutOf({ headline, lines, tone, facts, hint, values, curve }) {
   const { paper, ink, muted, hair } = LIGHT;
@@ -33,7 +33,7 @@ export function layoutOf({ headline, lines, tone, facts, hint, values, curve }) 
   const high = Math.min(HIGHEST, ((wide - GAP) * h) / w) + GAP;
   const marks = [];
   let y = MARGIN;
-  /** @param {string[]} words @param {{size: any, high: any}} given @param {number} x @param {string} fill
+  /** @param {string[]} words @param {{size: any, high: any}} style @param {number} x @param {string} fill
    * @param {any} [more]
    */
   const put = (words, { size, high: step }, x, fill, more = {}) => {

@@ -41,7 +41,7 @@ export function hue(values, k) {
 
 /** The plot as SVG text, empty where no step has the metric. rows: of the cells; axis: whose values have a colour each; w: its width.
  * @param {Record<string, Run>} runs @param {Cell[]} rows
- * @param {{name: string, along: string, axis?: Axis, words: (row: Cell) => string, w: number}} given
+ * @param {{name: string, along: string, axis?: Axis, words: (row: Cell) => string, w: number}} drawing
  */
 export function plotRuns(runs, rows, { name, along, axis, words, w }) {
   const lines = rows.filter((row) => runs[row.id]).map((row) => ({ row, points: pointsOf(runs[row.id], name, along) }));

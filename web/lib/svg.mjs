@@ -67,17 +67,17 @@ const fixed = (value) => String(Number(value.toFixed(3)) + 0);
 /** @param {number[][]} points */
 const places = (points) => points.map(([x, y]) => `${fixed(x)},${fixed(y)}`).join(" ");
 
-/** @param {any} given */
+/** @param {any} command */
 const fillOf = ({ fill }) => ` fill="${escapeText(fill ?? "none")}"`;
 
-/** @param {any} given */
+/** @param {any} command */
 function strokeOf({ stroke, width, dash }) {
   if (!stroke || stroke === "none") return "";
   const dashes = dash ? ` stroke-dasharray="${dash.map(fixed).join(" ")}"` : "";
   return ` stroke="${escapeText(stroke)}" stroke-width="${fixed(width ?? 1)}" stroke-linejoin="round"${dashes}`;
 }
 
-/** @param {any} given */
+/** @param {any} command */
 function more({ name, alpha }) {
   const id = name ? ` data-name="${escapeText(name)}"` : "";
   return id + (alpha === undefined || alpha === null ? "" : ` opacity="${fixed(alpha)}"`);

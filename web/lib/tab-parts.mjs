@@ -67,7 +67,7 @@ class Rows {
 }
 
 /** What a row says of a sampler: {slot: of its run, colour, sign, name, words}.
- * @param {{id: string, title: any, state: any, run: any}} given @param {GuidanceTab} tab @param {Speaker} t
+ * @param {{id: string, title: any, state: any, run: any}} sampler @param {GuidanceTab} tab @param {Speaker} t
  * @param {string} locale
  */
 function rowOf({ id, title, state, run }, tab, t, locale) {

@@ -75,7 +75,7 @@ export class Place {
 }
 
 /** When a run ended, or the runs of a series: one that its node samples in pieces ends once more with each of them.
- * @param {any} given
+ * @param {any} run
  */
 const whenOf = ({ when, chain }) => chain?.map(whenOf).join() ?? when;
 

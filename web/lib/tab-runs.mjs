@@ -27,7 +27,7 @@ export function setFlag(root, flag) {
 }
 
 /** Whether a run, or a message about one, is of this workflow and its node is still there.
- * @param {?Graph} root @param {any} given
+ * @param {?Graph} root @param {any} run
  */
 export function isOf(root, { workflow_id: id, key, node }) {
   return id === root?.id && (key ?? null) === (flagOf(root).key ?? null) && Boolean(nodeAt(root, node));
@@ -98,13 +98,13 @@ function reaches(graph, node, source, seen) {
   return ["LATENT", "IMAGE"].flatMap((type) => wires(graph, node, type)).some((from) => reaches(graph, from, source, seen));
 }
 
-/** Nodes that hand something of a type to a node.  @param {any} given @param {any} node @param {string} type */
+/** Nodes that hand something of a type to a node.  @param {{prompt: Prompt, root: ?Graph}} graph @param {any} node @param {string} type */
 const wires = ({ prompt, root }, node, type) =>
   Object.entries(prompt[node]?.inputs ?? {}).filter(([, value]) => Array.isArray(value) && value.length === 2)
     .filter(([name, wire]) => typeOf(root, node, name, wire) === type).map(([, [from]]) => from);
 
 /** What a wire carries: as its source says, or where that takes anything, as its target does.
- * @param {any} root @param {any} node @param {string} name @param {[string, number]} given
+ * @param {any} root @param {any} node @param {string} name @param {[string, number]} wire
  */
 export function typeOf(root, node, name, [from, slot]) {
   const made = nodeAt(root, from)?.outputs?.[slot]?.type;
@@ -112,7 +112,7 @@ export function typeOf(root, node, name, [from, slot]) {
 }
 
 /** What the chooser calls a run. about: {stages: [place, of how many] | null, elements, unchanged: Set of nodes}.
- * @param {ListedRun} run @param {any} given @param {Speaker} t
+ * @param {ListedRun} run @param {{stages: ?number[], elements: number, unchanged: Set<string>}} about @param {Speaker} t
  */
 export function nameOf(run, { stages, elements, unchanged }, t) {
   if (run.chain) return t("allStages", { title: run.chain.map(({ title }) => title).join(" + ") });
@@ -129,7 +129,7 @@ function whenOf(run, unchanged, t) {
   return [stopped, unchanged.has(run.node) ? t("unchanged", { time }) : time].filter(Boolean).join(" \u00b7 ");
 }
 
-/** The step, counted from 1, whose call had begun when a run stopped; NaN where nobody says.  @param {any} given */
+/** The step, counted from 1, whose call had begun when a run stopped; NaN where nobody says.  @param {any} run */
 export const stoppedAt = ({ stopped_at: i, ended }) => i ?? Number(/^stopped at step (\d+)/.exec(ended)?.[1]);
 
 /** Hours and minutes of a time in seconds since 1970, here.  @param {any} seconds */
@@ -222,7 +222,7 @@ function chosenIn(records, firsts, n) {
   };
 }
 
-/** How a series ended, in its own numbers of steps.  @param {any} given @param {number} first */
+/** How a series ended, in its own numbers of steps.  @param {any} record @param {number} first */
 function endOf({ fault, ended, stopped }, first) {
   if (!stopped) return { fault, ended };
   const moved = { i: stopped.i + first, n: stopped.n + first };
@@ -240,7 +240,7 @@ function lookedAt(records, firsts) {
   return { afterwards: { steps: all.flatMap(({ steps }) => steps), evaluations, against, drift, ...(why && { why }) } };
 }
 
-/** @param {any} given */
+/** @param {any} record */
 const planned = ({ n, steps }) => Math.max(n ?? 0, (steps.at(-1)?.i ?? -1) + 1);
 
 /** Pictures of a series; each sheet keeps the scale of its own run.  @param {any[]} records @param {number[]} firsts */

@@ -87,7 +87,7 @@ export class Tab {
     this.refresh();
   }
 
-  /** A copy of an open workflow gets a key of its own.  @param {any} given */
+  /** A copy of an open workflow gets a key of its own.  @param {any} workflows */
   partFromTwin({ activeWorkflow, openWorkflows }) {
     if (!hasTwin(this.root, activeWorkflow, openWorkflows)) return;
     setFlag(this.root, { key: freshKey() });
@@ -176,7 +176,7 @@ export class Tab {
   worstFirst(runs) {
     const newest = this.entries().at(-1)?.prompt_id;
     const known = this.cached && this.cached.job === newest ? this.cached.nodes : this.unchanged;
-    /** @param {any} given */
+    /** @param {ListedRun} run */
     const isNow = ({ node, prompt_id: job }) => known.has(node) || (this.idle !== CACHED && job === newest);
     /** @param {ListedRun} run */
     const badness = (run) => (isNow(run) ? BADNESS.indexOf(this.reports.get(run.run)?.colour) : -BADNESS.length);
@@ -239,7 +239,7 @@ export class Tab {
     await Promise.all([this.order(), this.askReports()]);
   }
 
-  /** The host took these nodes of a job from its cache.  @param {any} given */
+  /** The host took these nodes of a job from its cache.  @param {{prompt_id: string, nodes: string[]}} cached */
   tookFromCache({ prompt_id: job, nodes }) {
     this.cached = { job, nodes: new Set(nodes) };
   }
@@ -310,7 +310,7 @@ export class Tab {
   }
 
   /** What a finished run, or a series of them, recorded.  judged: the report on it is shown, too; of a series only the last one's is
-   * @param {any} given
+   * @param {any} run
    */
   async recordOf({ run, chain, when, stopped_at: at }, judged = true) {
     if (chain) {

@@ -163,7 +163,7 @@ export class TriesView {
     return files.length ? this.tryouts.askAbout(files) : null;
   }
 
-  /** @param {{when: any, pictures: any, values: any}} given */
+  /** @param {Curve} curve */
   measuredOn({ when, pictures, values }) {
     return this.t("measuredOn", { when, pictures, n: values.length });
   }
@@ -198,7 +198,7 @@ export class TriesView {
     return { headline, lines, tone: colour, values, columns: tried.length ? tried : (curve?.values ?? []), name, own: value ?? null, curve };
   }
 
-  /** Which number is tried, where there are several.  @param {Knob[]} knobs @param {{key: string}} given */
+  /** Which number is tried, where there are several.  @param {Knob[]} knobs @param {Knob} knob */
   offerKnobs(knobs, { key }) {
     offer(this.which, knobs.length > 1 ? knobs.map((knob) => ({ value: knob.key, words: knobName(knob) })) : [], key);
   }

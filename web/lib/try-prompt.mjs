@@ -29,7 +29,7 @@ export const picturesOf = (outputs, id) => (outputs[id]?.images ?? []).filter((/
  *
  * A picture that the job showed comes before one that it saved, as a video, or did not show at all. root: of the graph,
  * which knows the types of wires.
- * @param {{prompt: Prompt, outputs: any}} given @param {string} sampler @param {any} root
+ * @param {{prompt: Prompt, outputs: any}} job @param {string} sampler @param {any} root
  */
 export function shownBy({ prompt, outputs }, sampler, root) {
   const ids = downstream(prompt, String(sampler));

@@ -73,7 +73,7 @@ export class Tryouts {
     return named === null ? (this.range()?.middle ?? null) : roundWithin(this.knob(), named);
   }
 
-  /** Whether buttons of its own write a value of this knob.  @param {any} given */
+  /** Whether buttons of its own write a value of this knob.  @param {Knob} knob */
   takesValueOf({ key }) {
     return ["range", "measure"].includes(this.opened ?? "") && this.knob().key === key && this.wanted() !== null;
   }
@@ -211,7 +211,7 @@ export class Tryouts {
     return ["unkept", "noKey"].includes(this.unkept ?? "") ? null : { knob, values, before };
   }
 
-  /** Store what was stored before.  @param {any} given */
+  /** Store what was stored before.  @param {any} taken */
   async takeBack({ knob, values, before }) {
     await this.forgetPicks(knob, values);
     if (before.picks.length) await this.keepPicks(before);

@@ -25,7 +25,7 @@ const AT_SCALE = {
 };
 
 /** A metric of a scene at a scale.
- * @param {string} name @param {any} given @param {Run} record @param {number} gamma
+ * @param {string} name @param {any} scene @param {Run} record @param {number} gamma
  */
 export const metricAt = (name, { gram, alpha }, record, gamma) => AT_SCALE[name](gram, gamma, { alpha, sigma_data: record.sigma_data });
 
@@ -149,7 +149,7 @@ function metricCurves(page, record, scene, box, most) {
   commands.push(text(plot.x((low + most) / 2), foot, "\u03b3\u2032", style));
 }
 
-/** @param {Page} page @param {any} given @param {number} gamma @param {string} colour @param {any} dash */
+/** @param {Page} page @param {Plot} plot @param {number} gamma @param {string} colour @param {any} dash */
 function rule({ commands }, { x, inner }, gamma, colour, dash) {
   commands.push(line([[x(gamma), inner.y], [x(gamma), inner.y + inner.h]], colour, 1, { dash, name: "scale" }));
 }
