@@ -37,7 +37,7 @@ test("a record opens at the sample and the step that tell most; one that was liv
   assert.deepEqual([followed.at, followed.sample, followed.finished], [3, 1, "r"]);
   const chosen = taken(goToStep(live(0, 1), 0));
   assert.deepEqual([chosen.at, chosen.follow], [0, false]);
-  assert.equal(taken(goToStep(live(0, 1), 1), { steps: [step(0)] }).at, 3, "a step that the record lacks is not kept");
+  assert.equal(taken(goToStep(live(0, 1, 2), 1), { steps: [step(0)] }).at, 3, "a step that the record lacks is not kept");
   const again = takeRecord({ ...chosen, at: 4, scale: 7 }, record(), 0);
   assert.deepEqual([again.at, again.sample, again.scale], [4, 1, 7], "the same record once more moves nothing");
   assert.equal(takeRecord(goToStep(taken(NO_RUN), 3), record({ choices: { samples: [0, 1], step: [0, 1] } }), 1).at, 1, "nobody left the usual step");
@@ -76,6 +76,8 @@ test("the sample is one that the run has", () => {
   assert.equal(settleSample(state, 9).sample, 0, "a chosen one that is not there counts for nothing");
   assert.equal(settleSample(NO_RUN, 1), NO_RUN);
   assert.equal(usualSample(record(), 0), 0);
+  const choosers = [live(0), takeRecord(NO_RUN, record({ steps: [step(0, { samples: [{}] })] }), 0)].map((state) => chooserOptions(state, t).sample);
+  assert.deepEqual(choosers.map(({ options, hidden }) => [options.length, hidden]), [[2, false], [1, true]], "one sample is no choice");
 });
 
 test("steps end where the run does, as far as that is known", () => {
@@ -111,6 +113,7 @@ test("the controls of a step tell where it stands, and of the lit one beside it"
   const lit = stepControls({ ...state, lit: 3 }, true, t);
   assert.match(lit.facts.textContent, /^step\u00a04/);
   assert.deepEqual([lit.facts["data-lit"], lit.scrub["aria-valuetext"], lit.play.title], ["", scrub["aria-valuetext"], t("pause")]);
+  assert.equal(stepControls({ ...state, lit: 1 }, false, t).facts["data-lit"], null, "the lit step is the one that is shown");
   const none = stepControls(NO_RUN, false, t);
   assert.deepEqual([none.count.textContent, none.scrub["aria-valuetext"], none.numbers.disabled], ["\u2013", t("empty"), true]);
 });
@@ -131,6 +134,7 @@ test("another scale is shown on its slider, and why it cannot be written", () =>
   const listed = scaleControls(state, { node: { id: 3, type: "S" }, reason: "listed" }, t);
   assert.deepEqual([listed.controls.use.disabled, listed.obstacle], [true, t("listed", { node: "S (3)" })]);
   assert.equal(scaleControls({ ...state, scale: null }, null, t).controls.scale.value, "3");
+  assert.equal(scaleControls({ ...NO_RUN, whole: record({ cfg: 5, steps: [] }) }, null, t).controls.scale.max, "10", "twice the own scale");
   assert.equal(scaleControls(NO_RUN, { node: { id: 3 }, widget: {} }, t).controls.use.disabled, true, "there is no run");
 });
 
@@ -138,6 +142,7 @@ test("a verdict has its line, its reasons and its buttons, or none of them", () 
   const verdict = { colour: "above", sign: "!", headline: "Too strong.", why: ["a"], reasons: ["b"], findings: [] };
   const open = verdictControls(verdict, false, true, false);
   assert.deepEqual([open.verdict, open.aloud.textContent, open.how.hidden, open.reasons.hidden, open.evidence.hidden], [{ hidden: false, "data-colour": "above" }, "", false, false, true]);
+  assert.equal(verdictControls(verdict, false, false, true).evidence.hidden, true, "what is closed shows nothing");
   assert.equal(verdictControls({ ...verdict, reasons: [] }, true, true, true).how.hidden, true);
   assert.deepEqual(verdictControls(null, true, true, true), { verdict: { hidden: true, "data-colour": null }, explain: { hidden: true }, aloud: { textContent: "" } });
   assert.deepEqual(offerControls(null, "cfg", [], true, t), { apply: { hidden: true }, again: { hidden: true } });
