@@ -65,13 +65,22 @@ class _BlogStep(CheckedNode):
     step: ClassVar[str]
 
     @classmethod
-    def validate_inputs(cls, eta, recur_start, recur_end, gradient):
+    def validate_inputs(
+        cls, eta: float | None, recur_start: float | None, recur_end: float | None, gradient: str | None
+    ) -> str | None:
         still = STILL if eta == 0 and gradient == LEAN else None
         return empty_window("recur_start", recur_start, recur_end) or still
 
     @classmethod
     def execute(
-        cls, eta, noise_seed_offset, recurrence=1, recur_start=0.0, recur_end=1.0, gradient=WAYS[0], dsg_weight=0.2
+        cls,
+        eta: float,
+        noise_seed_offset: int,
+        recurrence: int = 1,
+        recur_start: float = 0.0,
+        recur_end: float = 1.0,
+        gradient: str = WAYS[0],
+        dsg_weight: float = 0.2,
     ) -> io.NodeOutput:
         loop, steering = samplers.loop, host.sampling.steering.Steering(gradient, dsg_weight)
         again = loop.ONCE if recurrence == 1 else loop.Recurrence(recurrence, recur_start, recur_end)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
+from ..guidance.chain import Guidance
+from ..guidance.energies.protocol import Energy
 from ..guidance.gradients.term import MEASURED, USUAL, GradientOptions, GradientTerm, WatchTerm
 from ..host.editor.checks import CheckedNode, empty_window
 from ..host.editor.energy_inputs import CATEGORY, ENERGY
@@ -53,7 +55,9 @@ class GGClassifierGradient(CheckedNode):
     hidden_inputs = (io.Hidden.unique_id,)
 
     @classmethod
-    def validate_inputs(cls, start_percent, end_percent, normalise="none", preset="scale"):
+    def validate_inputs(
+        cls, start_percent: float | None, end_percent: float | None, normalise: str = "none", preset: str = "scale"
+    ) -> str | None:
         if normalise == "rms_ratio" and preset != "scale":
             return "rms_ratio sets the length of every push, so presets are ignored. Set preset to scale."
         return empty_window("start_percent", start_percent, end_percent)
@@ -61,18 +65,18 @@ class GGClassifierGradient(CheckedNode):
     @classmethod
     def execute(
         cls,
-        energy,
-        scale,
-        evaluation,
-        normalise,
-        limit,
-        start_percent,
-        end_percent,
-        every_k,
-        guidance=None,
-        vae=None,
-        options=None,
-        preset="scale",
+        energy: Energy,
+        scale: float,
+        evaluation: str,
+        normalise: str,
+        limit: float,
+        start_percent: float,
+        end_percent: float,
+        every_k: int,
+        guidance: Guidance | None = None,
+        vae: io.Vae.Type | None = None,
+        options: GradientOptions | None = None,
+        preset: str = "scale",
     ) -> io.NodeOutput:
         place = (start_percent, end_percent, vae)
         settings, (title, node) = (scale, evaluation, normalise, limit, every_k, options or USUAL), names_here()
@@ -106,6 +110,6 @@ class GGWatchEnergy(CheckedNode):
     outputs = (CHAIN,)
 
     @classmethod
-    def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:
+    def execute(cls, energy: Energy, guidance: Guidance | None = None, vae: io.Vae.Type | None = None) -> io.NodeOutput:
         title, node = names_here()
         return io.NodeOutput(chain_with(guidance, WatchTerm(energy, decoder=vae, title=title, node=node)))

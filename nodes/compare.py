@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
 from .. import figures, host
@@ -10,6 +12,9 @@ from ..host.editor.view_node import ViewNode
 from ..host.editor.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
 from ..host.editor.wires import TraceWire
 from .see import MOST_SAMPLES, default_when_negative
+
+if TYPE_CHECKING:
+    from ..trace.trace import Trace
 
 SAMPLE = "Which picture of the batch, from 0. -1 takes a typical one of A."
 
@@ -41,10 +46,12 @@ class GGCompareTraces(ViewNode):
     hidden_inputs = HIDDEN
 
     @classmethod
-    def execute(cls, trace_a, trace_b, sample, theme, vae=None) -> io.NodeOutput:
-        how = [host.models.trace_pictures.pictures_of(trace, vae) for trace in (trace_a, trace_b)]
+    def execute(
+        cls, trace_a: Trace, trace_b: Trace, sample: int, theme: str, vae: io.Vae.Type | None = None
+    ) -> io.NodeOutput:
+        pictures = [host.models.trace_pictures.pictures_of(trace, vae) for trace in (trace_a, trace_b)]
         canvas, text = figures.compare.draw_comparison(
-            trace_a, trace_b, sample=default_when_negative(sample), theme=theme, pictures=how
+            trace_a, trace_b, sample=default_when_negative(sample), theme=theme, pictures=pictures
         )
         image = host.editor.figure_files.image_of_page(canvas)
         return io.NodeOutput(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from comfy_api.latest import io
 
@@ -10,6 +10,9 @@ from .. import files, host
 from ..host.editor.view_node import ViewNode
 from ..host.editor.widgets import HIDDEN, SEE, TRACE_IN, VAE_IN, bad_prefix, prefix_input
 from ..host.limits import DECODED, DIRECT
+
+if TYPE_CHECKING:
+    from ..trace.trace import Trace
 
 
 class GGExportHTML(ViewNode):
@@ -43,9 +46,11 @@ class GGExportHTML(ViewNode):
     hidden_inputs = HIDDEN
 
     @classmethod
-    def execute(cls, trace, filename_prefix, vae=None, pictures=DIRECT) -> io.NodeOutput:
+    def execute(
+        cls, trace: Trace, filename_prefix: str, vae: io.Vae.Type | None = None, pictures: int = DIRECT
+    ) -> io.NodeOutput:
         path = host.editor.saving.next_path(filename_prefix, ".html")
-        data, kept = host.editor.page_file.make_page(host.editor.saving.with_provenance(cls, trace), vae, pictures)
-        files.writing.write_atomically(path, [data])
-        words = f"{path.name}: {len(data) / 1000:,.0f} kB, {kept}. Open it in a browser."
+        page, summary = host.editor.page_file.make_page(host.editor.saving.with_provenance(cls, trace), vae, pictures)
+        files.writing.write_atomically(path, [page])
+        words = f"{path.name}: {len(page) / 1000:,.0f} kB, {summary}. Open it in a browser."
         return io.NodeOutput(str(path), ui={"text": [words], "gg_files": [host.editor.saving.entry_of(path)]})

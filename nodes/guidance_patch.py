@@ -6,6 +6,7 @@ import comfy.patcher_extension
 from comfy_api.latest import io
 
 from .. import host
+from ..guidance.chain import Guidance
 from ..host.editor.checks import CheckedNode
 from ..host.editor.rule_nodes import chain_with
 from ..host.editor.wires import Guidance as GuidanceWire
@@ -15,7 +16,7 @@ from .sampling import CATEGORY, MODEL
 OUTER = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
 
 
-def patch_model(model, guidance):
+def patch_model(model: io.Model.Type, guidance: Guidance):
     """A clone of a MODEL whose every run uses the chain; each run has its own state, and none is kept on the MODEL.
 
     Raises ValueError when another rule or chain is on the MODEL already.
@@ -27,7 +28,7 @@ def patch_model(model, guidance):
         )
     host.sampling.guided_run.refuse_second_rule(model.model_options, chain)
 
-    def outer_sample(executor, *args, **named):
+    def outer_sample(executor: comfy.patcher_extension.WrapperExecutor, *args, **named):
         refuse_foreign(executor.class_obj)
         return host.sampling.guided_run.sample_guided(executor, executor.class_obj, chain, *args, **named)
 
@@ -36,7 +37,7 @@ def patch_model(model, guidance):
     return clone
 
 
-def refuse_foreign(guider) -> None:
+def refuse_foreign(guider: io.Guider.Type) -> None:
     """Raise ValueError for a guider that does not come to the place where rules act."""
     if host.models.adapter.goes_past_rules(guider):
         raise ValueError(host.sampling.chain_evaluation.OWN_WAY.format(name=type(guider).__name__))
@@ -59,5 +60,5 @@ class GGGuidancePatch(CheckedNode):
     outputs = (io.Model.Output(tooltip="The same model; sampling with it goes through the chain."),)
 
     @classmethod
-    def execute(cls, model, guidance) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, guidance: Guidance) -> io.NodeOutput:
         return io.NodeOutput(patch_model(model, guidance))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
 from .. import host
 from ..host.editor.view_node import ViewNode
 from ..host.editor.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
+
+if TYPE_CHECKING:
+    from ..trace.trace import Trace
 
 MOST_PICTURES = 64
 
@@ -40,7 +45,7 @@ class GGInspector(ViewNode):
     hidden_inputs = HIDDEN
 
     @classmethod
-    def execute(cls, trace, vae=None, pictures=8) -> io.NodeOutput:
+    def execute(cls, trace: Trace, vae: io.Vae.Type | None = None, pictures: int = 8) -> io.NodeOutput:
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
         job = host.editor.jobs.running_job()
         facts = {"workflow_id": workflow.get("id"), "prompt_id": job and job.prompt_id}

@@ -82,11 +82,11 @@ class GGMixtureModel(CheckedNode):
     )
 
     @classmethod
-    def validate_inputs(cls, shape, classes):
+    def validate_inputs(cls, shape: str | None, classes: int | None) -> str | None:
         return too_large(shape, classes)
 
     @classmethod
-    def execute(cls, shape, classes, kind, seed) -> io.NodeOutput:
+    def execute(cls, shape: str, classes: int, kind: str, seed: int) -> io.NodeOutput:
         with gradient_mode():  # gradients are taken through it
             mixture = guidance.mixture.make_mixture(parse_shape(shape), classes, seed, LOOKS)
         labels = tuple(f"class {index}" for index in range(classes))

@@ -109,13 +109,13 @@ class GGLoadClassifier(CheckedNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, classifier_name=None) -> str | None:
+    def fingerprint_inputs(cls, classifier_name: str | None = None) -> str | None:
         if classifier_name is None or missing(classifier_name):
             return None
         return state_of_files(path_of_model(CLASSIFIERS, classifier_name))
 
     @classmethod
-    def execute(cls, classifier_name) -> io.NodeOutput:
+    def execute(cls, classifier_name: str) -> io.NodeOutput:
         path = path_of_model(CLASSIFIERS, classifier_name)
         insist(too_large(path))
         classifier = classifiers.reading.open_classifier(path, listed_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from .. import host, trace
@@ -64,7 +66,16 @@ class GGMeasure(CheckedNode):
     )
 
     @classmethod
-    def execute(cls, model, positive, negative, latent, noise_seed, draws=4, plain=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        negative: io.Conditioning.Type,
+        latent: dict[str, Any],
+        noise_seed: int,
+        draws: int = 4,
+        plain: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
         report = host.recording.measuring.measure_pictures(
             model, positive, negative, latent, plain=plain, draws=draws, seed=noise_seed
         )

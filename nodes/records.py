@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
@@ -12,6 +13,9 @@ from ..host.editor.widgets import HIDDEN
 from ..host.editor.wires import RecorderWire
 from ..host.limits import MOST_RUNS, MOST_UNCOND
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MEASURE, MODEL, TRACE
+
+if TYPE_CHECKING:
+    from ..host.recording.run_recorder import RunRecorder
 
 
 def uncond_steps_input(default: int) -> io.Int.Input:
@@ -44,7 +48,14 @@ class GGRecord(CheckedNode):
     )
 
     @classmethod
-    def execute(cls, model, capture="pictures", capture_mb=256, uncond_steps=0, measure=0) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: io.Model.Type,
+        capture: str = "pictures",
+        capture_mb: int = 256,
+        uncond_steps: int = 0,
+        measure: int = 0,
+    ) -> io.NodeOutput:
         recorder = host.recording.run_recorder.RunRecorder(capture, capture_mb, uncond_steps, measure)
         return io.NodeOutput(host.recording.run_recorder.record_model(model, recorder.begin), recorder)
 
@@ -73,7 +84,7 @@ class GGReadTrace(CheckedNode):
     hidden_inputs = HIDDEN
 
     @classmethod
-    def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
+    def execute(cls, recorder: RunRecorder, latent: dict[str, Any], run: int = -1) -> io.NodeOutput:
         trace = recorder.find(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
-        own = replace(trace, header={**trace.header, **host.editor.saving.provenance(cls)})
-        return io.NodeOutput(own, latent, **host.recording.run_facts.on_the_node(trace))
+        trace_of_job = replace(trace, header={**trace.header, **host.editor.saving.provenance(cls)})
+        return io.NodeOutput(trace_of_job, latent, **host.recording.run_facts.on_the_node(trace))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from .. import host, verdict
 from .. import trace as traces
+from ..guidance.energies.protocol import Energy
 from ..host.editor.checks import CheckedNode
 from ..host.editor.jobs import running_job
 from ..host.editor.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.editor.wires import EnergyWire, TraceWire
+
+if TYPE_CHECKING:
+    from ..trace.trace import Trace
 
 NO_SCALE = "The report suggests no cfg: {}"
 FAILED = "There is no report on this run: {}. Save the trace and report the fault; the log has all of it."
@@ -68,7 +74,14 @@ class GGReport(CheckedNode):
         return host.editor.knowledge.state_of_files()
 
     @classmethod
-    def execute(cls, trace, vae=None, energy=None, half=None, pictures=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        trace: Trace,
+        vae: io.Vae.Type | None = None,
+        energy: Energy | None = None,
+        half: Trace | None = None,
+        pictures: io.Image.Type | None = None,
+    ) -> io.NodeOutput:
         if pictures is not None:
             host.editor.knowledge.keep_size(trace, vae, pictures)
         faults: list[str] = []
@@ -109,7 +122,7 @@ def scales_of(report: verdict.report.Report) -> list:
     """
     answer, why = report.answer, report.answer.headline.text()
     of_cfg = report.knobs[0].kind == verdict.picks.CFG
-    own = report.cfg if answer.colour in (verdict.report.FINE, verdict.report.OFF) else None
-    cfg = own if answer.suggested is None or not of_cfg else answer.suggested
+    current = report.cfg if answer.colour in (verdict.report.FINE, verdict.report.OFF) else None
+    cfg = current if answer.suggested is None or not of_cfg else answer.suggested
     low, high = (answer.range if of_cfg else None) or [ExecutionBlocker(NO_RANGE.format(why))] * 2
     return [ExecutionBlocker(NO_SCALE.format(why)) if cfg is None else cfg, low, high]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import comfy.samplers
 import torch
 from comfy_api.latest import io
 
 from .. import host
+from ..guidance.chain import Guidance
 from ..host.editor.checks import CheckedNode, insist
 from ..host.editor.widgets import HIDDEN
-from ..host.editor.wires import Guidance, TraceWire
+from ..host.editor.wires import Guidance as GuidanceWire
+from ..host.editor.wires import NoiseSource, TraceWire
 from ..host.limits import MOST_DRAWS
 from ..trace import CAPTURES
 
@@ -34,7 +38,7 @@ CFG = io.Float.Input(
     tooltip="How hard guidance pushes towards the prompt. 0 ignores the prompt, 1 takes it as it is (at half the "
     "work), 2 to 5 is usual, higher burns.",
 )
-GUIDANCE = Guidance.Input(
+GUIDANCE = GuidanceWire.Input(
     "guidance", optional=True, tooltip="Rules and schedules, wired one after the other. Unconnected: plain CFG."
 )
 CAPTURE = io.Combo.Input(
@@ -123,27 +127,27 @@ class GGGuidedSampler(CheckedNode):
         )
 
     @classmethod
-    def validate_inputs(cls, steps, scheduler):
+    def validate_inputs(cls, steps: int | None, scheduler: str | None) -> str | None:
         return KL_OPTIMAL_ONCE if scheduler == "kl_optimal" and steps == 1 else None
 
     @classmethod
     def execute(
         cls,
-        model,
-        seed,
-        steps,
-        cfg,
-        sampler_name,
-        scheduler,
-        positive,
-        negative,
-        latent_image,
-        denoise=1.0,
-        guidance=None,
-        sampler=None,
-        capture="pictures",
-        capture_mb=256,
-        measure=0,
+        model: io.Model.Type,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        positive: io.Conditioning.Type,
+        negative: io.Conditioning.Type,
+        latent_image: dict[str, Any],
+        denoise: float = 1.0,
+        guidance: Guidance | None = None,
+        sampler: comfy.samplers.Sampler | None = None,
+        capture: str = "pictures",
+        capture_mb: int = 256,
+        measure: int = 0,
     ) -> io.NodeOutput:
         insist(too_fine(steps, denoise))
         named = "euler" if sampler else sampler_name
@@ -177,7 +181,14 @@ class GGGuider(CheckedNode):
     outputs = (io.Guider.Output(tooltip="For SamplerCustomAdvanced or SamplerCustomAdvanced + Trace."),)
 
     @classmethod
-    def execute(cls, model, positive, negative, cfg, guidance=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        negative: io.Conditioning.Type,
+        cfg: float,
+        guidance: Guidance | None = None,
+    ) -> io.NodeOutput:
         return io.NodeOutput(host.sampling.guided_run.chain_guider(model, positive, negative, cfg, guidance))
 
 
@@ -205,7 +216,15 @@ class GGInspectedSampler(CheckedNode):
 
     @classmethod
     def execute(
-        cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256, measure=0
+        cls,
+        noise: NoiseSource,
+        guider: io.Guider.Type,
+        sampler: comfy.samplers.Sampler,
+        sigmas: io.Sigmas.Type,
+        latent_image: dict[str, Any],
+        capture: str = "pictures",
+        capture_mb: int = 256,
+        measure: int = 0,
     ) -> io.NodeOutput:
         insist(finite_schedule(sigmas))
         latent = host.recording.sampler_nodes.latent_of(guider.model_patcher, latent_image)
@@ -228,7 +247,7 @@ def too_fine(steps: int, denoise: float) -> str | None:
     )
 
 
-def finite_schedule(sigmas) -> str | None:
+def finite_schedule(sigmas: io.Sigmas.Type) -> str | None:
     """A complaint about a schedule that holds nan or inf."""
     if torch.isfinite(sigmas).all():
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from comfy_api.latest import io
 
@@ -23,6 +23,9 @@ from ..host.editor.widgets import (
     prefix_input,
 )
 from ..host.limits import SAVES
+
+if TYPE_CHECKING:
+    from ..trace.trace import Trace
 
 SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}
 MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
@@ -80,7 +83,19 @@ class GGFigure(ViewNode):
     hidden_inputs = HIDDEN
 
     @classmethod
-    def execute(cls, trace, figure, step, sample, size, theme, save, filename_prefix, vae=None, image=None):
+    def execute(
+        cls,
+        trace: Trace,
+        figure: str,
+        step: int,
+        sample: int,
+        size: str,
+        theme: str,
+        save: str,
+        filename_prefix: str,
+        vae: io.Vae.Type | None = None,
+        image: io.Image.Type | None = None,
+    ) -> io.NodeOutput:
         order = figures.order.Order(
             trace,
             default_when_negative(step),
@@ -92,10 +107,10 @@ class GGFigure(ViewNode):
         )
         film = figures.registry.draw_figure(order, figure)
         frames = host.editor.figure_files.image_of(film)
-        figure = (cls, film, frames)
-        unsaved = partial(host.editor.figure_files.save_figure, *figure, "none", "")
+        drawing = (cls, film, frames)
+        unsaved = partial(host.editor.figure_files.save_figure, *drawing, "none", "")
         shown = host.editor.saving.show_or_say(
-            host.editor.figure_files.save_figure, *figure, save, filename_prefix, instead=unsaved
+            host.editor.figure_files.save_figure, *drawing, save, filename_prefix, instead=unsaved
         )
         return io.NodeOutput(frames, film.caption, ui=shown)
 
@@ -143,7 +158,9 @@ class GGDifferenceImages(ViewNode):
     hidden_inputs = HIDDEN
 
     @classmethod
-    def execute(cls, trace, vae=None, steps="auto", gain=0.0) -> io.NodeOutput:
+    def execute(
+        cls, trace: Trace, vae: io.Vae.Type | None = None, steps: str = "auto", gain: float = 0.0
+    ) -> io.NodeOutput:
         images = figures.difference.difference_images(
             trace, host.models.trace_pictures.pictures_of(trace, vae), steps, gain
         )
@@ -173,7 +190,7 @@ class GGMetrics(ViewNode):
     outputs = (TRACE_OUT, io.String.Output(display_name="table", tooltip="The table as text."))
 
     @classmethod
-    def execute(cls, trace, filename_prefix, sample) -> io.NodeOutput:
+    def execute(cls, trace: Trace, filename_prefix: str, sample: int) -> io.NodeOutput:
         problems = traces.checks.check(trace) or ["nothing wrong found"]
         table = figures.table.as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
         table += f"\n{note}" if (note := figures.table.left_out(trace)) else ""

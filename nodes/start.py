@@ -104,13 +104,15 @@ class GGLoadDenoiser(CheckedNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, denoiser_name=None, **_) -> str | None:
+    def fingerprint_inputs(cls, denoiser_name: str | None = None, **_) -> str | None:
         if denoiser_name is None or missing(denoiser_name):
             return None
         return state_of_files(path_of_model(FOLDER, denoiser_name))
 
     @classmethod
-    def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype, vae=None) -> io.NodeOutput:
+    def execute(
+        cls, denoiser_name: str, parametrisation: str, schedule: str, weight_dtype: str, vae: io.Vae.Type | None = None
+    ) -> io.NodeOutput:
         path = path_of_model(FOLDER, denoiser_name)
         file = denoisers.reading.read_denoiser(path)
         spec = denoisers.spec.choose_spec(file.spec, parametrisation, schedule)
@@ -146,7 +148,7 @@ class GGClassLabel(CheckedNode):
     )
 
     @classmethod
-    def execute(cls, model, label) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, label: str) -> io.NodeOutput:
         card = host.models.native_model.card_of(model)
         if card is None:
             raise ValueError("This MODEL has no class labels. For a text model use CLIP Text Encode.")
@@ -179,7 +181,7 @@ class GGEmptyCanvas(CheckedNode):
     outputs = (io.Latent.Output(tooltip="Zeros: noise is added by the sampler."),)
 
     @classmethod
-    def execute(cls, model, width, height, batch_size) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, width: int, height: int, batch_size: int) -> io.NodeOutput:
         card = host.models.native_model.card_of(model)
         if card is None:
             raise ValueError("This MODEL names no native size. Use the Empty Latent node made for it.")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import comfy.samplers
 from comfy_api.latest import io
 
 from .. import host, sweeps
+from ..guidance.chain import Guidance
+from ..guidance.energies.protocol import Energy
 from ..host.editor.checks import CheckedNode
 from ..host.editor.rule_nodes import chain_with
 from ..host.editor.widgets import HIDDEN, VAE_IN
@@ -88,28 +92,34 @@ class GGSweep(CheckedNode):
         )
 
     @classmethod
-    def validate_inputs(cls, axes):
-        return None if axes is None else _complaint(axes)
+    def validate_inputs(cls, axes: str | None) -> str | None:
+        if axes is None:
+            return None
+        try:  # as far as it can be known before the wires are there
+            sweeps.axes.check_count(sweeps.axes.count(sweeps.axes.axes_of(axes)), SECONDS, how="use several nodes")
+        except ValueError as error:
+            return str(error)
+        return None
 
     @classmethod
     def execute(
         cls,
-        model,
-        positive,
-        negative,
-        latent_image,
-        seed,
-        steps,
-        sampler_name,
-        scheduler,
-        axes,
-        guidance=None,
-        vae=None,
-        energy=None,
-        best_by="auto",
-        mode="exact",
-        clip=None,
-        measure=0,
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        negative: io.Conditioning.Type,
+        latent_image: dict[str, Any],
+        seed: int,
+        steps: int,
+        sampler_name: str,
+        scheduler: str,
+        axes: str,
+        guidance: Guidance | None = None,
+        vae: io.Vae.Type | None = None,
+        energy: Energy | None = None,
+        best_by: str = "auto",
+        mode: str = "exact",
+        clip: io.Clip.Type | None = None,
+        measure: int = 0,
     ) -> io.NodeOutput:
         if host.models.adapter.is_nested(latent_image["samples"]):
             raise ValueError(PARTS)
@@ -124,12 +134,3 @@ class GGSweep(CheckedNode):
         )
         subject = host.sweeps.runs.Subject(model, positive, negative, latent_image, conditions)
         return host.sweeps.grid.sample_grid(cls, subject, wanted, mode, best_by, vae, energy, measure)
-
-
-def _complaint(axes: str) -> str | None:
-    """What is wrong with the text of the axes, as far as it can be known before the wires are there."""
-    try:
-        sweeps.axes.check_count(sweeps.axes.count(sweeps.axes.axes_of(axes)), SECONDS, how="use several nodes")
-    except ValueError as error:
-        return str(error)
-    return None

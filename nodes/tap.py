@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from .. import host
@@ -49,7 +51,9 @@ class GGTap(CheckedNode):
     outputs = (io.Model.Output(tooltip="The same model."),)
 
     @classmethod
-    def execute(cls, model, capture="pictures", uncond_steps=3, epoch=0, measure=0) -> io.NodeOutput:
+    def execute(
+        cls, model: Any, capture: str = "pictures", uncond_steps: int = 3, epoch: int = 0, measure: int = 0
+    ) -> io.NodeOutput:
         return io.NodeOutput(
             host.recording.run_recorder.tap_model(model, lambda: _recording(capture, uncond_steps, measure))
         )
@@ -76,7 +80,9 @@ class GGPipeTap(CheckedNode):
     outputs = (io.AnyType.Output(display_name="pipe", tooltip="The same pipe."),)
 
     @classmethod
-    def execute(cls, pipe, capture="pictures", uncond_steps=3, epoch=0, measure=0) -> io.NodeOutput:
+    def execute(
+        cls, pipe: Any, capture: str = "pictures", uncond_steps: int = 3, epoch: int = 0, measure: int = 0
+    ) -> io.NodeOutput:
         return io.NodeOutput(
             host.recording.run_recorder.tap_pipe(pipe, lambda: _recording(capture, uncond_steps, measure))
         )

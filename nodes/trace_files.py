@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import folder_paths
 from comfy_api.latest import io
@@ -14,6 +14,9 @@ from ..files.places import TRACES
 from ..host.editor.checks import CheckedNode
 from ..host.editor.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, bad_prefix, prefix_input
 from ..host.models.model_folders import fingerprint
+
+if TYPE_CHECKING:
+    from ..trace.trace import Trace
 
 
 def trace_files() -> dict[str, Path]:
@@ -45,7 +48,7 @@ class GGSaveTrace(CheckedNode):
     hidden_inputs = HIDDEN
 
     @classmethod
-    def execute(cls, trace, filename_prefix) -> io.NodeOutput:
+    def execute(cls, trace: Trace, filename_prefix: str) -> io.NodeOutput:
         path = host.editor.saving.next_path(f"{TRACES}/{filename_prefix}", ".safetensors")
         written = traces.file.save(host.editor.saving.with_provenance(cls, trace), path)
         note = (written.header.get("capture") or {}).get("note")
@@ -83,10 +86,10 @@ class GGLoadTrace(CheckedNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, trace_name=None) -> str | None:
+    def fingerprint_inputs(cls, trace_name: str | None = None) -> str | None:
         path = trace_files().get(trace_name or "")
         return fingerprint(path) if path else None
 
     @classmethod
-    def execute(cls, trace_name) -> io.NodeOutput:
+    def execute(cls, trace_name: str) -> io.NodeOutput:
         return io.NodeOutput(traces.file.load(trace_files()[trace_name]))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
 from ..host.editor.checks import CheckedNode, insist
 from ..host.editor.widgets import SEE, TRACE_IN
 from ..host.editor.wires import TraceWire
 from ..trace import MOST_PARTS
+
+if TYPE_CHECKING:
+    from ..trace.trace import Trace
 
 
 class GGTracePart(CheckedNode):
@@ -36,7 +41,7 @@ class GGTracePart(CheckedNode):
     )
 
     @classmethod
-    def execute(cls, trace, part) -> io.NodeOutput:
+    def execute(cls, trace: Trace, part: int) -> io.NodeOutput:
         insist(no_such_part(trace.part_names, part))
         name = trace.part_names[part]
         return io.NodeOutput(trace.part(name), name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import comfy.model_management
 import torch
 from comfy_api.latest import io
 
 from .. import figures, host
+from ..guidance.energies.protocol import Classifier
 from ..guidance.vectors import gradient_mode
 from ..host.editor.checks import CheckedNode, insist
 from ..host.editor.widgets import HIDDEN, bad_prefix
@@ -112,18 +113,18 @@ class GGTrainNoisyClassifier(CheckedNode):
     @classmethod
     def execute(
         cls,
-        model,
-        labels,
-        steps,
-        batch_size,
-        learning_rate,
-        width,
-        sigma_conditioning,
-        seed,
-        filename_prefix,
-        latent=None,
-        image=None,
-        start_from=None,
+        model: io.Model.Type,
+        labels: str,
+        steps: int,
+        batch_size: int,
+        learning_rate: float,
+        width: int,
+        sigma_conditioning: bool,
+        seed: int,
+        filename_prefix: str,
+        latent: dict[str, Any] | None = None,
+        image: io.Image.Type | None = None,
+        start_from: Classifier | None = None,
     ) -> io.NodeOutput:
         training = host.sampling.classifier_training
         insist(training.width_misfit(width))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from comfy_api.latest import io
@@ -21,6 +21,16 @@ class Carried(NamedTuple):
 
     fits: Callable[[Any], bool]
     connect: str
+
+
+class NoiseSource(Protocol):
+    """What a NOISE wire carries, of the host or of any pack."""
+
+    seed: int
+
+    def generate_noise(self, input_latent: Mapping[str, Any], /) -> torch.Tensor:
+        """Standard normal noise in the shape of a LATENT's samples, [B, C, ...]."""
+        ...
 
 
 def offering(*names: str) -> Callable[[Any], bool]:

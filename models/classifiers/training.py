@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ...files.notes import CLASSIFIER, VERSION
 from ...files.safetensors import safetensors_bytes
+from ...guidance.energies.protocol import Network
 from ..networks.weights import weights_of
 from .adm import AdmClassifier
 from .contract import PREPARED
@@ -179,7 +180,7 @@ def seed_draws(seed: int) -> Iterator[None]:
         yield
 
 
-def continue_training(start: WiredNetwork | MixtureClassifier, lesson: Lesson, seed: int) -> Student:
+def continue_training(start: Network, lesson: Lesson, seed: int) -> Student:
     """A copy of a classifier, to learn noisy samples; a new last layer where the labels differ.
 
     Raises ValueError with the reason for one that cannot go on, or for samples with other channels.
@@ -203,7 +204,7 @@ def continue_training(start: WiredNetwork | MixtureClassifier, lesson: Lesson, s
     return student_of(network, lesson)
 
 
-def why_not(start: WiredNetwork | MixtureClassifier) -> str | None:
+def why_not(start: Network) -> str | None:
     """The reason why a classifier cannot be trained further; None where it can."""
     if isinstance(start, MixtureClassifier):
         return "it is a formula and has no weights"

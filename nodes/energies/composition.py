@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.energies.composition import CombinedEnergy
+from ...guidance.energies.protocol import Energy
 from ...host.editor.energy_inputs import EnergyNode
 from ...host.editor.knob_inputs import input_for
 from ...host.editor.wires import EnergyWire
@@ -26,15 +27,17 @@ class GGCombineEnergies(EnergyNode):
                 min=-LARGEST_WEIGHT,
                 max=LARGEST_WEIGHT,
                 step=0.05,
-                tooltip=f"Weight of {of}. 0 leaves it out; below 0 (product only) moves away from it.",
+                tooltip=f"Weight of {energy}. 0 leaves it out; below 0 (product only) moves away from it.",
             )
-            for name, of in (("weight_a", "energy_a"), ("weight_b", "energy_b"))
+            for name, energy in (("weight_a", "energy_a"), ("weight_b", "energy_b"))
         ),
         EnergyWire.Input("energy_b", optional=True, tooltip="The second energy."),
     )
 
     @classmethod
-    def execute(cls, energy_a, how, weight_a, weight_b, energy_b=None) -> io.NodeOutput:
+    def execute(
+        cls, energy_a: Energy, how: str, weight_a: float, weight_b: float, energy_b: Energy | None = None
+    ) -> io.NodeOutput:
         given = [(energy_a, weight_a)] + ([(energy_b, weight_b)] if energy_b is not None else [])
         energies, weights = zip(*given, strict=True)
         return io.NodeOutput(CombinedEnergy(energies, weights, how == "mixture"))

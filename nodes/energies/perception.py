@@ -10,6 +10,7 @@ from torch import Tensor
 from ...guidance.energies.label import NOBODY
 from ...guidance.energies.perception import SegmentationEnergy
 from ...guidance.energies.pictures import map_of_colours, map_of_levels, map_of_mask, region
+from ...guidance.energies.protocol import Classifier
 from ...guidance.labels import entries_of, label_indices
 from ...guidance.vectors import gradient_mode
 from ...host.editor.checks import insist
@@ -48,7 +49,15 @@ class GGSegmentationEnergy(EnergyNode):
     )
 
     @classmethod
-    def execute(cls, classifier, classes, average, ignore_index, image=None, mask=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        classifier: Classifier,
+        classes: str,
+        average: str,
+        ignore_index: int,
+        image: io.Image.Type | None = None,
+        mask: io.Mask.Type | None = None,
+    ) -> io.NodeOutput:
         insist(answering(classifier, "segmentation"))
         with gradient_mode():
             wanted = drawn_map(tuple(classifier.labels), classes, ignore_index, image, mask)

@@ -9,6 +9,7 @@ from ...guidance.energies.pictures import pictures, region
 from ...guidance.energies.reference import (
     ColourEnergy,
     FeatureEnergy,
+    FeatureNetwork,
     MeasuredEnergy,
     SmoothEnergy,
     StyleEnergy,
@@ -63,7 +64,14 @@ class GGReferenceEnergy(EnergyNode):
     )
 
     @classmethod
-    def execute(cls, compare, spread, image=None, mask=None, classifier=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        compare: str,
+        spread: float,
+        image: io.Image.Type | None = None,
+        mask: io.Mask.Type | None = None,
+        classifier: FeatureNetwork | None = None,
+    ) -> io.NodeOutput:
         if compare == "smoothness":
             return io.NodeOutput(SmoothEnergy(spread))
         if image is None:
@@ -72,13 +80,15 @@ class GGReferenceEnergy(EnergyNode):
             return io.NodeOutput(ColourEnergy(pictures(image), spread))
         if compare in ("features", "style"):
             return io.NodeOutput(perceived_reference(compare, classifier, pictures(image), spread))
-        kept = None if mask is None else region(mask)
+        masked = None if mask is None else region(mask)
         if compare == "mean colour":
-            return io.NodeOutput(TintEnergy(pictures(image), kept, spread))
-        return io.NodeOutput(MeasuredEnergy(pictures(image), kept, spread, length=compare == "distance"))
+            return io.NodeOutput(TintEnergy(pictures(image), masked, spread))
+        return io.NodeOutput(MeasuredEnergy(pictures(image), masked, spread, length=compare == "distance"))
 
 
-def perceived_reference(compare: str, classifier, reference: Tensor, spread: float) -> FeatureEnergy | StyleEnergy:
+def perceived_reference(
+    compare: str, classifier: FeatureNetwork | None, reference: Tensor, spread: float
+) -> FeatureEnergy | StyleEnergy:
     """A reference as a network sees it.  Raises ValueError for one that does not see this."""
     if classifier is None:
         raise ValueError(f"Comparing {compare} needs a network, and none is connected. Connect a Load Classifier.")

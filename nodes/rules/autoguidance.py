@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...guidance.chain import Guidance
 from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.kinds import Source
 from ...host.editor.checks import insist
@@ -37,7 +38,13 @@ class GGAutoguidance(RuleNode):
     )
 
     @classmethod
-    def execute(cls, weak_share, weak_model=None, weak_condition=None, guidance=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        weak_share: float,
+        weak_model: io.Model.Type | None = None,
+        weak_condition: io.Conditioning.Type | None = None,
+        guidance: Guidance | None = None,
+    ) -> io.NodeOutput:
         nothing = NOTHING_WEAKER if weak_model is None and weak_condition is None else None
         insist(nothing)
         source = Source("cond" if weak_condition is None else weak_condition, weak_model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...guidance.chain import Guidance
 from ...guidance.rules.negative import Negative
 from ...host.editor.knob_inputs import inputs_of
 from ...host.editor.rule_nodes import RuleNode, extend_chain
@@ -11,14 +12,14 @@ from ...host.editor.rule_nodes import RuleNode, extend_chain
 HEAVIEST = 100
 
 
-def _weight(of: str, more: str = "") -> io.Float.Input:
+def _weight(prompt: str, more: str = "") -> io.Float.Input:
     return io.Float.Input(
-        f"{of}_weight",
+        f"{prompt}_weight",
         default=0.5,
         min=-HEAVIEST,
         max=HEAVIEST,
         step=0.05,
-        tooltip=f"Weight of {of}{more}. Negative pushes away, 0 leaves it out. In a sum the weights multiply cfg, "
+        tooltip=f"Weight of {prompt}{more}. Negative pushes away, 0 leaves it out. In a sum the weights multiply cfg, "
         "and prompts that pull the same way burn like a higher cfg.",
     )
 
@@ -41,7 +42,15 @@ class GGNegative(RuleNode):
 
     @classmethod
     def execute(
-        cls, second, form, second_weight, third_weight, fourth_weight, third=None, fourth=None, guidance=None
+        cls,
+        second: io.Conditioning.Type,
+        form: str,
+        second_weight: float,
+        third_weight: float,
+        fourth_weight: float,
+        third: io.Conditioning.Type | None = None,
+        fourth: io.Conditioning.Type | None = None,
+        guidance: Guidance | None = None,
     ) -> io.NodeOutput:
         given = [(second, second_weight), (third, third_weight), (fourth, fourth_weight)]
         conditions, weights = zip(*[pair for pair in given if pair[0] is not None], strict=True)

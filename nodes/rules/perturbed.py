@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...guidance.chain import Guidance
 from ...guidance.rules.kinds import Source
 from ...guidance.rules.perturbed import Perturbed
 from ...host.editor.checks import insist
@@ -19,18 +20,25 @@ class GGPerturbed(RuleNode):
     owner = Perturbed
 
     @classmethod
-    def validate_inputs(cls, start_percent, end_percent):
+    def validate_inputs(cls, start_percent: float | None, end_percent: float | None) -> str | None:
         return refusal_of(Perturbed, Source("cond"), 1.0, start_percent, end_percent)
 
     @classmethod
-    def execute(cls, perturbed_model, scale, start_percent, end_percent, guidance=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        perturbed_model: io.Model.Type,
+        scale: float,
+        start_percent: float,
+        end_percent: float,
+        guidance: Guidance | None = None,
+    ) -> io.NodeOutput:
         insist(_sampler_hook(perturbed_model))
         return extend_chain(
             cls, guidance, Perturbed(Source("cond", perturbed_model), scale, start_percent, end_percent)
         )
 
 
-def _sampler_hook(model) -> str | None:
+def _sampler_hook(model: io.Model.Type) -> str | None:
     """A sentence for a MODEL whose perturbation is the sampler's to run, and would not happen in a pass of its own."""
     hooks = [name for name in SAMPLER_HOOKS if model.model_options.get(name)]
     if not hooks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...guidance.chain import Guidance
 from ...guidance.rules.plus_plus import PlusPlus
 from ...host.editor.rule_nodes import RuleNode, extend_chain, say
 
@@ -22,7 +23,7 @@ class GGPlusPlus(RuleNode):
     owner = PlusPlus
 
     @classmethod
-    def execute(cls, step_of, eta, guidance=None) -> io.NodeOutput:
+    def execute(cls, step_of: str, eta: float, guidance: Guidance | None = None) -> io.NodeOutput:
         output = extend_chain(cls, guidance, PlusPlus(step_of, eta))
         say(cls, EXACT_FOR.format(SAMPLERS[step_of]))
         return output

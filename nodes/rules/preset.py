@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...guidance.chain import Guidance
 from ...guidance.presets import PRESETS
 from ...host.editor.rule_nodes import RuleNode, chain_with, extend_chain
 
@@ -25,7 +26,7 @@ class GGPreset(RuleNode):
     )
 
     @classmethod
-    def execute(cls, preset, guidance=None) -> io.NodeOutput:
+    def execute(cls, preset: str, guidance: Guidance | None = None) -> io.NodeOutput:
         rules, advice = PRESETS[preset]
         shown: dict = {"ui": {"text": [f"{chain_with(None, *rules).text}. {advice}"]}} if rules else {}
         return io.NodeOutput(*extend_chain(cls, guidance, *rules).args, **shown)

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ... import files, sweeps
 from ... import guidance as theory
+from ...guidance.chain import Guidance
 from ...host.editor.rule_nodes import RuleNode, extend_chain
 
 CHANGED = "{} has changed since the sweep began. Give the same command again."
@@ -31,7 +32,9 @@ if OFFERED:
         )
 
         @classmethod
-        def execute(cls, rule, digest="", knobs="", guidance=None) -> io.NodeOutput:
+        def execute(
+            cls, rule: str, digest: str = "", knobs: str = "", guidance: Guidance | None = None
+        ) -> io.NodeOutput:
             place = OFFERED[rule]
             if digest not in ("", place.digest):
                 raise ValueError(CHANGED.format(place.file.name))

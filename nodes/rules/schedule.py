@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...guidance.chain import Guidance
 from ...guidance.rules.schedule import ScaleSchedule, parse_values
 from ...host.editor.knob_inputs import refusal_of
 from ...host.editor.rule_nodes import RuleNode, extend_chain
@@ -15,11 +16,19 @@ class GGCFGSchedule(RuleNode):
     owner = ScaleSchedule
 
     @classmethod
-    def validate_inputs(cls, schedule, values):
+    def validate_inputs(cls, schedule: str | None, values: str | None) -> str | None:
         return refusal_of(gammas, values) if schedule == "list" else None
 
     @classmethod
-    def execute(cls, schedule, start_weight, end_weight, power, values, guidance=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        schedule: str,
+        start_weight: float,
+        end_weight: float,
+        power: float,
+        values: str,
+        guidance: Guidance | None = None,
+    ) -> io.NodeOutput:
         numbers = parse_values(values) if schedule == "list" else ()
         return extend_chain(cls, guidance, ScaleSchedule(schedule, start_weight, end_weight, power, numbers))
 

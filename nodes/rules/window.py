@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...guidance.chain import Guidance
 from ...guidance.rules.window import part_of_run
 from ...host.editor import wires
 from ...host.editor.knob_inputs import refusal_of
@@ -28,11 +29,13 @@ class GGWindow(RuleNode):
     )
 
     @classmethod
-    def validate_inputs(cls, start_percent, end_percent):
+    def validate_inputs(cls, start_percent: float | None, end_percent: float | None) -> str | None:
         return refusal_of(part_of_run, start_percent, end_percent)
 
     @classmethod
-    def execute(cls, rules, start_percent, end_percent, guidance=None) -> io.NodeOutput:
+    def execute(
+        cls, rules: Guidance, start_percent: float, end_percent: float, guidance: Guidance | None = None
+    ) -> io.NodeOutput:
         return extend_chain(
             cls, guidance, *(rule.within(start_percent, end_percent) for rule in chain_with(rules).rules)
         )
