@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import comfy.patcher_extension
 from comfy_api.latest import io
 
@@ -29,8 +31,9 @@ def patch_model(model: io.Model.Type, guidance: Guidance):
     host.sampling.guided_run.refuse_second_rule(model.model_options, chain)
 
     def outer_sample(executor: comfy.patcher_extension.WrapperExecutor, *args, **named):
-        refuse_foreign(executor.class_obj)
-        return host.sampling.guided_run.sample_guided(executor, executor.class_obj, chain, *args, **named)
+        guider: Any = executor.class_obj
+        refuse_foreign(guider)
+        return host.sampling.guided_run.sample_guided(executor, guider, chain, *args, **named)
 
     clone = model.clone()
     clone.add_wrapper_with_key(OUTER, KEY, outer_sample)

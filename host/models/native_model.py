@@ -35,10 +35,15 @@ OTHER_LATENT = "Use Empty Canvas, or VAE Encode with the model's VAE."
 class ModelCard:
     """What other nodes may know of a class-conditional MODEL.
 
-    labels: empty for an unconditional model. null_index: the label that means "no label", None if the model was never
-    trained without one. sha256: of the file, empty for a mixture. sigma_data: size of clean samples (as the file says,
-    or a mixture's rms), None if unknown. shape: of one native sample, [C, ...]. multiple: what the sides must be
-    divisible by; 0 means that only the native size exists. space: "ve" or "flow". latents: what the samples are.
+    name: of the file, or of the mixture.
+    labels: of its classes, by index; empty for an unconditional model.
+    null_index: the label that means "no label"; None for a model that was never trained without one.
+    sha256: of the file; empty for a mixture.
+    sigma_data: root mean square of clean samples, as the file says or of the mixture; None if unknown.
+    shape: of one native sample, [C, ...].
+    multiple: what the sides must be divisible by; 0: only the native size exists.
+    space: "ve" or "flow".
+    latents: what the samples are: pixels, or the latents of some VAE.
     """
 
     name: str
@@ -59,11 +64,11 @@ class ModelCard:
                 f"{width}x{height} pixels do not fit {self.name}: one latent cell is {cell}x{cell} pixels. "
                 f"Choose multiples of {cell}."
             )
-        *rest, last = self.shape[1:]
+        *outer_sides, last = self.shape[1:]  # frames and rows, where there are any; then columns
         width, height = width // cell, height // cell
-        if rest:
-            rest[-1] = height or rest[-1]
-        sides = (*rest, width or last)
+        if outer_sides:
+            outer_sides[-1] = height or outer_sides[-1]
+        sides = (*outer_sides, width or last)
         self.check_sides(sides)
         return sides
 
@@ -197,14 +202,25 @@ class LabelledNetwork(nn.Module):
         self.evaluate = evaluate
         self.dtype = dtype
 
-    def forward(self, x, t, context=None, y=None, control=None, transformer_options=None, **_):  # -> [B, ...]
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Any = None,
+        y: Tensor | None = None,
+        control: Any = None,
+        transformer_options: dict[str, Any] | None = None,
+        **_,
+    ):  # -> [B, ...]
         """Evaluate a batch.  x [B, ...] scaled, t [B], y [B] labels; the other arguments belong to text models."""
         options = transformer_options or {}
         wrappers = comfy.patcher_extension.get_all_wrappers(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, options)
         executor = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._evaluate, self, wrappers)
         return executor.execute(x, t, context, y, control, options)
 
-    def _evaluate(self, x, t, context, y, control, transformer_options):
+    def _evaluate(
+        self, x: Tensor, t: Tensor, context: Any, y: Tensor, control: Any, transformer_options: dict[str, Any]
+    ):
         return self.evaluate(x, t, y)
 
 
@@ -329,7 +345,7 @@ def native_denoiser(
 
 
 def denoiser_of_file(path: Path, spec: ChosenSpec, weights: Mapping[str, Tensor], weight_dtype: str):
-    """The same of a file that is read once more where a host wants it on a further device."""
+    """A denoiser as a MODEL, whose file is read once more where a host wants it on a further device."""
     model = native_denoiser(spec, weights, weight_dtype)
     return renewable(
         model, lambda: denoiser_of_file(path, spec, denoisers.reading.read_denoiser(path).weights, weight_dtype)

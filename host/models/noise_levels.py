@@ -91,9 +91,9 @@ class ExactFlow(host.ModelSamplingDiscreteFlow, host.CONST):
 def denoiser_levels(spec: ChosenSpec) -> Sampling:
     """The sampling object of a denoiser."""
     by_table = (ByTable, host.CONST if spec.schedule == "flow" else host.EPS)
-    own = HOST_CONVERSIONS.get((spec.schedule, spec.parametrisation))
+    of_host = HOST_CONVERSIONS.get((spec.schedule, spec.parametrisation))
     levels = {"edm": host.ModelSamplingContinuousEDM, "flow": host.ModelSamplingDiscreteFlow}
-    conversion = by_table if own is None else (own,)
+    conversion = by_table if of_host is None else (of_host,)
     joined = type("NoiseLevels", (levels.get(spec.schedule, IndexedLevels), *conversion), {})
     edm = {"sigma_min": spec.levels.sigma_min, "sigma_max": spec.levels.sigma_max, "sigma_data": spec.sigma_data}
     flow = {"shift": 1.0, "multiplier": spec.levels.timesteps}  # what a network that is told an index knows as s = 1

@@ -62,7 +62,7 @@ def vae_from_file(network: nn.Module, weights: Mapping[str, Tensor], space: Late
 
 
 def fit_vae(vae: Any, space: LatentSpace) -> Any:
-    """The same VAE, whose images are brought to the range that this space's pictures had."""
+    """A copy of a VAE that brings its images to the range of this space's pictures; itself where that is -1 .. 1."""
     if space.darkest == -1:  # as everybody's, and the host's
         return vae
     fit, span = copy.copy(vae), 1 - space.darkest

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from comfy.latent_formats import LatentFormat
+from comfy.sd import VAE
 from torch import Tensor
 
 from ...figures.pictures import Pictures
@@ -12,7 +14,7 @@ from ...verdict.halved import Shown
 from .native_model import format_named
 
 
-def pictures_of(trace: Trace, vae=None) -> Pictures:
+def pictures_of(trace: Trace, vae: VAE | None = None) -> Pictures:
     """How to show this run's tensors: through the VAE, or with the linear colours of its latent format."""
     form = format_named(str((trace.header.get("latent") or {}).get("format")))
     if vae is not None:
@@ -21,21 +23,21 @@ def pictures_of(trace: Trace, vae=None) -> Pictures:
     return Pictures(factors=_tensor(factors), bias=_tensor(bias))
 
 
-def finished_pictures(vae, trace: Trace, other: Trace) -> Shown | None:
+def finished_pictures(vae: VAE | None, trace: Trace, other: Trace) -> Shown | None:
     """What the VAE makes of the ends of two runs; None where one was not kept, is not finite, or is of another VAE."""
     ends = [run.tensors.get(END) for run in (trace, other)]
     whole = [end for end in ends if end is not None and bool(end.isfinite().all())]
     if len(whole) < len(ends):
         return None
     try:
-        own, theirs = (pictures_of(trace, vae).image(end)[..., :3].movedim(-1, 1) for end in whole)
+        first, second = (pictures_of(trace, vae).image(end)[..., :3].movedim(-1, 1) for end in whole)
     except ValueError:  # the report says then that pictures were not compared
         return None
-    return own, theirs
+    return first, second
 
 
-def decode_pictures(vae, form, x: Tensor) -> Tensor:  # [B, C, ...] in the model's space -> [B, H, W, 3]
-    """The VAE's pictures of predictions; of a video its middle frame."""
+def decode_pictures(vae: VAE, form: LatentFormat | None, x: Tensor) -> Tensor:  # [B, C, ...] -> [B, H, W, 3]
+    """The VAE's pictures of predictions in the model's space; of a video its middle frame."""
     wanted = getattr(vae, "latent_channels", x.shape[1])
     if wanted != x.shape[1]:
         raise NothingToShow(
@@ -45,5 +47,5 @@ def decode_pictures(vae, form, x: Tensor) -> Tensor:  # [B, C, ...] in the model
     return images[:, images.shape[1] // 2] if images.ndim == 5 else images
 
 
-def _tensor(rows) -> Tensor | None:
+def _tensor(rows: list | None) -> Tensor | None:
     return None if rows is None else torch.tensor(rows, dtype=torch.float32)

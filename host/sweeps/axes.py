@@ -19,8 +19,8 @@ from .runs import Settings
 MOST = 1e6  # of a knob whose range no widget states
 BOTH = "The axes have a label and a prompt, and a model has one of them. Leave out the other."
 NO_CFG = "The axes have no cfg, and this node has no other place for it. Add a line, for example: cfg: 4"
-OWN, ASKED = (
-    [one.name for one in fields(kind) if one.name not in ("chain", "condition")] for kind in (Settings, Asked)
+OF_RUN, ASKED = (
+    [field.name for field in fields(kind) if field.name not in ("chain", "condition")] for kind in (Settings, Asked)
 )
 
 
@@ -35,9 +35,9 @@ def runs_of(axes: Sequence[Axis], usual: Settings, node: type[CheckedNode]) -> l
     if {"label", "prompt"} <= words:
         raise ValueError(BOTH)
     for axis in axes:
-        if "." not in axis.name and axis.word not in (*OWN, *ASKED, RULE):
+        if "." not in axis.name and axis.word not in (*OF_RUN, *ASKED, RULE):
             steered = [f"{owner}.scale" for rule in usual.chain.rules if (owner := getattr(rule, "title", ""))]
-            words = suggest(axis.name, [*OWN, *ASKED, RULE, *(steered or ["APG.eta"])])
+            words = suggest(axis.name, [*OF_RUN, *ASKED, RULE, *(steered or ["APG.eta"])])
             raise ValueError(f"There is no axis {axis.name!r}. {words}")
         for value in axis.values:
             insist(*_misfits(axis, value, node))
@@ -49,8 +49,8 @@ def runs_of(axes: Sequence[Axis], usual: Settings, node: type[CheckedNode]) -> l
 def _misfits(axis: Axis, value: Value, node: type[CheckedNode]) -> Iterator[str | None]:
     """What is wrong with a value, by the widget of the node that it takes the place of, or by the range of a scale."""
     names = (axis.word, *WORDS.get(axis.word, Word("")).widgets)
-    own = [one for one in names if axis.word in OWN and one in node.inputs_by_id and "." not in axis.name]
-    if widget := next(iter(own), ""):
+    widgets = [name for name in names if axis.word in OF_RUN and name in node.inputs_by_id and "." not in axis.name]
+    if widget := next(iter(widgets), ""):
         yield from misfits(node, {widget: value})
     elif axis.kind == "scale" and "." not in axis.name:
         yield number(axis.name, value, 0.0, 100.0)
@@ -59,7 +59,7 @@ def _misfits(axis: Axis, value: Value, node: type[CheckedNode]) -> Iterator[str 
 def settings_at(place: Mapping[str, Value], usual: Settings) -> Settings:
     """The settings at one place."""
     named = {word_of(name): value for name, value in place.items() if "." not in name}
-    own: dict[str, Any] = {word: named[word] for word in OWN if word in named}
+    of_run: dict[str, Any] = {word: named[word] for word in OF_RUN if word in named}
     wanted: dict[str, Any] = {word: named[word] for word in ASKED if word in named}
     wanted |= {word: str(value) for word, value in wanted.items() if kind_of(word) != "scale"}
     condition = Asked(**wanted)
@@ -68,7 +68,7 @@ def settings_at(place: Mapping[str, Value], usual: Settings) -> Settings:
     for name, value in place.items():
         if "." in name:
             chain = _change_knob(chain, name, value, by_rule is not None)
-    return replace(usual, **own, chain=chain, condition=condition)
+    return replace(usual, **of_run, chain=chain, condition=condition)
 
 
 def _change_knob(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
@@ -96,7 +96,7 @@ def _change_knob(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
 
 def _names(rule: Rule) -> list[str]:
     """What an axis may call a rule: as its class, or by the title and the number of the node that made it."""
-    return [*_names_of(type(rule)), *filter(None, (getattr(rule, one, "") for one in ("title", "node")))]
+    return [*_names_of(type(rule)), *filter(None, (getattr(rule, name, "") for name in ("title", "node")))]
 
 
 def _names_of(kind: type[Rule]) -> list[str]:

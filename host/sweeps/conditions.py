@@ -5,17 +5,22 @@ All of it is made before any run, each once, so that what cannot be asked for is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
+from comfy.model_patcher import ModelPatcher
+from comfy.sd import CLIP
+from torch import Tensor
 
 from ...guidance.energies.label import LabelEnergy
 from ...guidance.energies.perception import TextEnergy
+from ...guidance.energies.protocol import Energy
 from ...guidance.labels import label_indices
 from ..models.native_model import card_of, conditioning
 
+Conditioning = Sequence[tuple[Tensor | None, Mapping[str, Any]] | list]  # the host's [tensor, options] pairs
 DISTILLED = "guidance"  # an option of a CONDITIONING
 NO_LABELS = "The axis label needs a MODEL with class labels, from Load Denoiser. Vary prompt, and connect clip."
 NO_CLIP = "The axis prompt needs the CLIP of the model. Connect it to clip."
@@ -53,11 +58,13 @@ NOTHING = Asked()
 class Wanted(NamedTuple):
     """What a run is asked for.  energy: its judge, or None"""
 
-    positive: Any
-    energy: Any
+    positive: Conditioning
+    energy: Energy | None
 
 
-def prepare_conditions(model, positive, energy, clip, every: Iterable[Asked]) -> dict[Asked, Wanted]:
+def prepare_conditions(
+    model: ModelPatcher, positive: Conditioning, energy: Energy | None, clip: CLIP | None, every: Iterable[Asked]
+) -> dict[Asked, Wanted]:
     """The CONDITIONING and the judge of everything that is asked for.
 
     Raises ValueError for what the model, the CLIP or the judge does not know, and for a judge that asks for another
@@ -66,37 +73,40 @@ def prepare_conditions(model, positive, energy, clip, every: Iterable[Asked]) ->
     conditions: dict[Asked, Wanted] = {}
     every = list(dict.fromkeys(every))
     prompts = [condition.prompt for condition in every]
-    encoded: dict[str | None, Any] = {
-        prompt: beside(positive, encode(clip, prompt)) for prompt in dict.fromkeys(prompts) if prompt is not None
+    encoded: dict[str | None, Conditioning] = {
+        prompt: extend_conditioning(positive, encode(clip, prompt))
+        for prompt in dict.fromkeys(prompts)
+        if prompt is not None
     }
     for condition in every:
-        mine = encoded.get(condition.prompt, positive)
-        mine = mine if condition.label is None else beside(positive, label_conditioning(model, condition.label))
+        wanted = encoded.get(condition.prompt, positive)
+        if condition.label is not None:
+            wanted = extend_conditioning(positive, label_conditioning(model, condition.label))
         judge = (
-            aim_judge(energy, model, positive, mine)
+            aim_judge(energy, model, positive, wanted)
             if condition.prompt is None
             else follow_prompt(energy, condition.prompt, prompts)
         )
-        conditions[condition] = Wanted(
-            mine if condition.guidance is None else with_distilled_guidance(mine, positive, condition.guidance), judge
-        )
+        if condition.guidance is not None:
+            wanted = set_distilled_guidance(wanted, positive, condition.guidance)
+        conditions[condition] = Wanted(wanted, judge)
     labels = (labels_of(model, conditions[condition].positive) for condition in every if condition.label is not None)
-    refuse_half_deaf(energy, [name for names in labels for name in names if name])
+    refuse_partial_judge(energy, [name for names in labels for name in names if name])
     return conditions
 
 
-def beside(usual, own) -> list:
-    """A CONDITIONING with what else the usual one says: its ControlNet, its mask, its distilled guidance.
+def extend_conditioning(usual: Conditioning, wanted: Conditioning) -> Conditioning:
+    """The wanted CONDITIONING with what else the usual one says: its ControlNet, its mask, its distilled guidance.
 
     Raises ValueError where several are usual: it is not known which of them has the words.
     """
     if len(usual) > 1:
         raise ValueError(SEVERAL.format(len(usual)))
     more = dict(usual[0][1]) if usual else {}
-    return [[tensor, {**more, **options}] for tensor, options in own]
+    return [[tensor, {**more, **options}] for tensor, options in wanted]
 
 
-def label_conditioning(model, label: str) -> list:
+def label_conditioning(model: ModelPatcher, label: str) -> Conditioning:
     """The CONDITIONING of a label, as Class Label reads it."""
     card = card_of(model)
     if card is None:
@@ -104,21 +114,21 @@ def label_conditioning(model, label: str) -> list:
     return conditioning(label_indices(label, card.labels, card.null_index))
 
 
-def encode(clip, prompt: str) -> list:
+def encode(clip: CLIP | None, prompt: str) -> Conditioning:
     """The CONDITIONING of a text, as CLIP Text Encode makes it."""
     if clip is None:
         raise ValueError(NO_CLIP)
     return clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
 
 
-def with_distilled_guidance(positive, usual, guidance: float) -> list:
+def set_distilled_guidance(positive: Conditioning, usual: Conditioning, guidance: float) -> Conditioning:
     """The CONDITIONING with another distilled guidance.  usual: what is connected, which must have one"""
     if not any(DISTILLED in options for _, options in usual):
         raise ValueError(NOT_DISTILLED)
     return [[tensor, {**options, DISTILLED: float(guidance)}] for tensor, options in positive]
 
 
-def labels_of(model, positive) -> list[str]:
+def labels_of(model: ModelPatcher, positive: Conditioning) -> list[str]:
     """The labels that a CONDITIONING asks for by name; none for models without classes."""
     card = card_of(model)
     given = next((options["class_label"] for _, options in positive if "class_label" in options), None)
@@ -128,7 +138,7 @@ def labels_of(model, positive) -> list[str]:
     return [names.get(index, "") for index in torch.as_tensor(given).flatten().tolist()]
 
 
-def aim_judge(energy, model, usual, positive):
+def aim_judge(energy: Energy | None, model: ModelPatcher, usual: Conditioning, positive: Conditioning) -> Energy | None:
     """The judge of pictures of these labels: one that asks for what `usual` asks for follows, any other stays.
 
     Raises ValueError where it lacks the label that it would follow, or asks for another one than it could.
@@ -148,24 +158,25 @@ def aim_judge(energy, model, usual, positive):
     return energy
 
 
-def refuse_half_deaf(energy, labels: list[str]) -> None:
-    """Raise ValueError for a judge that knows some labels of an axis and not others: which it scores, nobody sees.
+def refuse_partial_judge(energy: Energy | None, labels: list[str]) -> None:
+    """Raise ValueError for a judge that knows some labels of an axis alone: its scores do not say which.
 
     One that knows none of them judges something else, such as how bright a picture is.
     """
     if not isinstance(energy, LabelEnergy) or energy.kind != "label":
         return
     names = set(map(str.casefold, energy.classifier.labels))
-    common, unknown = ([one for one in dict.fromkeys(labels) if (one.casefold() in names) == there] for there in (1, 0))
+    common = [label for label in dict.fromkeys(labels) if label.casefold() in names]
+    unknown = [label for label in dict.fromkeys(labels) if label.casefold() not in names]
     if common and unknown:
         judged = list_labels(judge_labels(energy))
         raise ValueError(KNOWS_SOME.format(asked=judged, known=", ".join(common), unknown=", ".join(unknown)))
 
 
-def steady(energy, wanted: Mapping[Asked, Wanted]) -> str:
+def describe_steady_judge(energy: Energy | None, wanted: Mapping[Asked, Wanted]) -> str:
     """A sentence where an axis asks for one thing after the other and the judge for one alone; "" where it follows."""
     varied = any(condition.label is not None or condition.prompt is not None for condition in wanted)
-    if not varied or any(one.energy is not energy for one in wanted.values()):
+    if not varied or any(each.energy is not energy for each in wanted.values()):
         return ""
     if isinstance(energy, LabelEnergy) and energy.kind == "label":
         return STEADY.format(list_labels(judge_labels(energy)))
@@ -189,7 +200,7 @@ def same_labels(first: list[list[str]], second: list[list[str]]) -> bool:
     ]
 
 
-def follow_prompt(energy, prompt: str, prompts: Iterable[str | None]):
+def follow_prompt(energy: Energy | None, prompt: str, prompts: Iterable[str | None]) -> Energy | None:
     """The judge of a prompt: one that asks for one of the prompts follows, any other stays."""
     if isinstance(energy, TextEnergy) and len(energy.texts) == 1 and energy.texts[0] in prompts:
         return replace(energy, texts=(prompt,))

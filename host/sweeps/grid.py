@@ -7,15 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from comfy.sd import VAE
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
+from ...guidance.energies.protocol import Energy
 from ...sweeps.axes import Value, duration, value_at
 from ...sweeps.curves import with_diversity
 from ...sweeps.sheet import sheet
+from ..editor.checks import CheckedNode
 from ..editor.rule_nodes import say
 from ..editor.saving import preview, provenance, show_or_say
-from .conditions import steady
+from .conditions import describe_steady_judge
 from .results import LEAST_SIDE, UNKNOWN, WORDS, best_cfg, own_words, row_of, table
 from .runs import Outcome, Settings, Subject, every_run, obstacle, sample_alone
 
@@ -27,13 +30,20 @@ SHARED = "Shared: {} of {} runs were made together with others; their pictures d
 
 
 def sample_grid(
-    cls, subject: Subject, wanted: Wanted, mode: str, best_by: str, vae, energy, draws: int
+    node: type[CheckedNode],
+    subject: Subject,
+    wanted: Wanted,
+    mode: str,
+    best_by: str,
+    vae: VAE | None,
+    energy: Energy | None,
+    draws: int,
 ) -> io.NodeOutput:
     """The samples, the sheet, the table, the best scale and a trace.
 
-    cls: the node. energy: a judge, or None. draws: how often the model is asked about every picture.
+    energy: a judge, or None. draws: how often the model is asked about every picture.
     """
-    facts, conditions = provenance(cls), subject.conditions
+    facts, conditions = provenance(node), subject.conditions
     began, runs, outcomes = time.monotonic(), {}, {}
     for i, run in every_run(subject, [settings for _, settings in wanted], mode, facts):
         place, settings = wanted[i]
@@ -41,33 +51,33 @@ def sample_grid(
         row["measures"] |= own_words(subject, settings, run, draws) if draws else {}
         outcomes[i] = row, picture
         runs[i], left = run, (time.monotonic() - began) * (len(wanted) / len(outcomes) - 1)
-        say(cls, f"{len(outcomes)} of {len(wanted)} runs, about {duration(left)} left")
+        say(node, f"{len(outcomes)} of {len(wanted)} runs, about {duration(left)} left")
     rows, runs = [outcomes[i][0] for i in range(len(wanted))], [runs[i] for i in range(len(wanted))]
     rows = with_diversity(rows, lambda i: outcomes[int(i)][1]) if draws else rows
     best = best_cfg(rows, best_by)
     chosen = next((i for i, row in enumerate(rows) if value_at(row["place"], "cfg") == best), 0)
     trace = runs[chosen].trace
-    if _is_connected(cls, TRACE_PLACE):
+    if _is_connected(node, TRACE_PLACE):
         trace = sample_alone(subject, wanted[chosen][1], facts, "pictures").trace
-    note = " ".join(filter(None, (_note(subject, wanted, runs, mode), steady(energy, conditions))))
+    note = " ".join(filter(None, (_note(subject, wanted, runs, mode), describe_steady_judge(energy, conditions))))
     page = sheet([*rows[0]["place"]], rows, lambda i: outcomes[int(i)][1], TITLE, note, WORDS, LEAST_SIDE)
     grid, words = torch.from_numpy(np.asarray(page).copy()).float().div_(255)[None], table(rows)
     latent = {**runs[0].samples, "samples": torch.cat([run.samples["samples"] for run in runs])}
-    for of_one_run in ("noise_mask", "batch_index"):
-        latent.pop(of_one_run, None)
+    for name in ("noise_mask", "batch_index"):
+        latent.pop(name, None)  # of one run
     scale = ExecutionBlocker(UNKNOWN) if best is None else best
-    return io.NodeOutput(latent, grid, words, scale, trace, ui=show_or_say(preview, grid, cls, texts=[words]))
+    return io.NodeOutput(latent, grid, words, scale, trace, ui=show_or_say(preview, grid, node, texts=[words]))
 
 
-def _is_connected(cls, place: int) -> bool:
+def _is_connected(node: type[CheckedNode], place: int) -> bool:
     """Whether anything reads an output; yes where that cannot be told."""
-    prompt, own = getattr(cls.hidden, "prompt", None), getattr(cls.hidden, "unique_id", None)
-    if not prompt or own is None:
+    prompt, node_id = getattr(node.hidden, "prompt", None), getattr(node.hidden, "unique_id", None)
+    if not prompt or node_id is None:
         return True
-    return any([str(own), place] == value for node in prompt.values() for value in node["inputs"].values())
+    return any([str(node_id), place] == value for other in prompt.values() for value in other["inputs"].values())
 
 
-def _note(subject: Subject, wanted, runs: Sequence[Outcome], mode: str) -> str:
+def _note(subject: Subject, wanted: Wanted, runs: Sequence[Outcome], mode: str) -> str:
     """How the runs were made, for the foot of the sheet."""
     together = sum(run.in_batch for run in runs)
     if mode == "exact":

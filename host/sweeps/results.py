@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import comfy.model_management
 import torch
+from comfy.sd import VAE
 from torch import Tensor
 
 from ...guidance.energies.protocol import Energy
@@ -24,7 +25,7 @@ UNKNOWN = "No measure tells the cfg values apart. Connect an energy as a judge, 
 
 
 def row_of(
-    number: int, place: Mapping[str, Value], subject: Subject, run: Outcome, vae, judge: Energy | None
+    number: int, place: Mapping[str, Value], subject: Subject, run: Outcome, vae: VAE | None, judge: Energy | None
 ) -> tuple[Row, Tensor]:
     """The row of a run, and the picture of its first sample, small.  judge: an energy, or None."""
     latent = subject.model.get_model_object("latent_format").process_in(run.samples["samples"])

@@ -16,6 +16,7 @@ import comfy.model_management
 import comfy.patcher_extension
 import comfy.samplers
 import torch
+from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ...guidance.chain import Chain, ChainState
@@ -33,7 +34,7 @@ from ..recording.sampler_nodes import Start, latent_of, sample_recorded, schedul
 from ..recording.watch import Recording
 from ..sampling.dry_run import own_noise, response_of, takes_noise
 from ..sampling.guided_run import ChainGuider, chain_guider
-from .conditions import NOTHING, Asked, Wanted
+from .conditions import NOTHING, Asked, Conditioning, Wanted
 
 MOST_ROWS = 64  # of a shared batch: beyond that a network gains nothing more
 HEADROOM = 1.5  # the host's own, between what it reckons a batch takes and what is free
@@ -46,23 +47,37 @@ OUT_OF_MEMORY = "Memory ran out at {} runs in a batch; from there on {} at a tim
 
 
 class Subject(NamedTuple):
-    """What all runs have in common.  conditions: what a run has in the place of positive, where an axis says so"""
+    """What all runs have in common.
+
+    model: a MODEL.
+    positive, negative: CONDITIONINGs.
+    latent: a LATENT, samples [B, C, ...].
+    conditions: what a run has in the place of positive, where an axis says so.
+    """
 
     model: Any
-    positive: Any
-    negative: Any
+    positive: Conditioning
+    negative: Conditioning
     latent: dict
     conditions: Mapping[Asked, Wanted] = {}
 
-    def positive_of(self, settings: Settings) -> Any:
+    def positive_of(self, settings: Settings) -> Conditioning:
         """What a run is asked for."""
-        own = self.conditions.get(settings.condition)
-        return self.positive if own is None else own.positive
+        wanted = self.conditions.get(settings.condition)
+        return self.positive if wanted is None else wanted.positive
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What one run is, beside the subject."""
+    """What one run is, beside the subject.
+
+    cfg: the guidance scale gamma.
+    seed: of the noise.
+    steps: of the sampler.
+    sampler, scheduler: by the host's names.
+    chain: of rules.
+    condition: what an axis asks for in the place of positive.
+    """
 
     cfg: float
     seed: int
@@ -84,8 +99,13 @@ class Settings:
 
 
 class Outcome(NamedTuple):
-    """What a run left.  samples: LATENT. trace: of its own rows. seconds: its share of its batch. in_batch: not
-    alone"""
+    """What a run left.
+
+    samples: a LATENT.
+    trace: of the rows of this run.
+    seconds: its share of the time of its batch.
+    in_batch: made together with others.
+    """
 
     samples: dict
     trace: Trace
@@ -107,9 +127,12 @@ def _start(subject: Subject, settings: Settings) -> Start:
     return start_of(subject.model, subject.latent, settings.seed, *settings.schedule)
 
 
-def _sample(guider, start: Start, sampler, settings: Settings, facts: Mapping, capture: str) -> tuple[dict, Trace]:
-    own = {"scheduler": settings.scheduler, "steps": settings.steps, "denoise": 1.0, **facts}
-    recording = Recording(capture, facts=own)
+def _sample(
+    guider: ChainGuider, start: Start, sampler: comfy.samplers.Sampler, settings: Settings, facts: Mapping, capture: str
+) -> tuple[dict, Trace]:
+    recording = Recording(
+        capture, facts={"scheduler": settings.scheduler, "steps": settings.steps, "denoise": 1.0, **facts}
+    )
     out = sample_recorded(guider, start.noise, start.latent, sampler, start.sigmas, settings.seed, recording,
                     intermediate_dtype())  # fmt: skip
     return out[0], out[2]
@@ -169,7 +192,7 @@ def changes_its_batch(subject: Subject, settings: Settings) -> bool:
     return timed or settings.cfg == 1 or skips or settings.sampler in PRODUCTS or is_patched(subject.model)
 
 
-def is_patched(model) -> bool:
+def is_patched(model: ModelPatcher) -> bool:
     """Whether another node has put work of its own on a MODEL; recording its runs is none."""
     options = dict(model.model_options)
     inside = [value for value in options.pop("transformer_options", {}).values() if value]
@@ -202,7 +225,7 @@ class SameBits:
         if key not in self.answers:
             size, whole = len(self.subject.latent["samples"]), predict_middle(self.subject, runs)
             parts = zip(whole.split(size), runs, strict=True)
-            self.answers[key] = all(torch.equal(part, predict_middle(self.subject, [one])) for part, one in parts)
+            self.answers[key] = all(torch.equal(part, predict_middle(self.subject, [run])) for part, run in parts)
         return self.answers[key]
 
 
@@ -224,17 +247,17 @@ def predict_middle(subject: Subject, runs: Sequence[Settings]) -> Tensor:  # -> 
     That is no run of the user's: nobody records it.
     """
     subject = subject._replace(model=without_recording(subject.model))
-    starts = [_start(subject, one) for one in runs]
+    starts = [_start(subject, settings) for settings in runs]
     start = _side_by_side(starts)
     guider = _guider(subject, runs, len(starts[0].noise))
     mask, seed = start.latent.get("noise_mask"), runs[0].seed
-    sampler = comfy.samplers.KSAMPLER(at_the_middle)
+    sampler = comfy.samplers.KSAMPLER(evaluate_middle)
     return guider.sample(
         start.noise, start.latent["samples"], sampler, start.sigmas, mask, disable_pbar=True, seed=seed
     )
 
 
-def at_the_middle(model, x: Tensor, sigmas: Tensor, extra_args: dict, **_) -> Tensor:
+def evaluate_middle(model: Callable[..., Tensor], x: Tensor, sigmas: Tensor, extra_args: dict, **_) -> Tensor:
     """A sampler that only evaluates once:  D(x sigma_k / sigma_0, sigma_k) with k half of the steps."""
     sigma = sigmas[(len(sigmas) - 1) // 2]
     return model(x * (sigma / sigmas[0]), sigma * x.new_ones(len(x)), **extra_args)
@@ -251,7 +274,7 @@ def obstacle(subject: Subject, settings: Settings) -> str:
         return f"{name} draws its noise in the shape of the batch"
     if settings.chain.terms or settings.chain.sources:
         return f"{settings.chain.text} needs more than u and c"
-    if patch := next((one for one in PATCHES if subject.model.model_options.get(one)), ""):
+    if patch := next((name for name in PATCHES if subject.model.model_options.get(name)), ""):
         return f"another node has put its own guidance on the MODEL ({patch})"
     if subject.model.get_wrappers(*GUIDES):
         return "the MODEL has a guidance chain of its own"
@@ -259,10 +282,11 @@ def obstacle(subject: Subject, settings: Settings) -> str:
         return "the latent holds several parts"
     if subject.latent.get("noise_mask") is not None and subject.latent["samples"].ndim != 4:
         return "the noise mask is of no picture, and has its frames where a batch has its rows"
-    return _of_conditions(subject, settings)
+    return _obstacle_of_conditions(subject, settings)
 
 
-def _of_conditions(subject: Subject, settings: Settings) -> str:
+def _obstacle_of_conditions(subject: Subject, settings: Settings) -> str:
+    """What of the conditions of a run cannot share a batch, in a sentence; empty where all of them can."""
     rows = len(subject.latent["samples"])
     for tensor, options in [*subject.positive_of(settings), *subject.negative]:
         if options.get(SEEDED):
@@ -292,11 +316,11 @@ def sample_shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) ->
     Their samples differ from single runs by rounding, which some samplers amplify.
     """
     began = time.monotonic()
-    starts = [_start(subject, one) for one in runs]
+    starts = [_start(subject, settings) for settings in runs]
     start = _side_by_side(starts)
     size = len(starts[0].noise)
     guider = _guider(subject, runs, size)
-    sampler = separately_drawn(runs[0].sampler, subject.model, start, [one.seed for one in runs])
+    sampler = separately_drawn(runs[0].sampler, subject.model, start, [settings.seed for settings in runs])
     samples, trace = _sample(guider, start, sampler, runs[0], facts, "numbers")
     seconds = (time.monotonic() - began) / len(runs)
     places = [slice(i * size, (i + 1) * size) for i in range(len(runs))]
@@ -308,21 +332,22 @@ def sample_shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) ->
 
 def _guider(subject: Subject, runs: Sequence[Settings], size: int) -> ChainGuider:
     """The guider of a run, or of several in one batch.  size: rows of each"""
-    own = (subject.model, subject.positive_of(runs[0]), subject.negative, max(one.cfg for one in runs))
-    if len(runs) == 1:
-        return chain_guider(*own, runs[0].chain)
-    return chain_guider(*own, batch_chain(tuple(Lane(one.chain, one.cfg) for one in runs), size))
+    chain = runs[0].chain
+    if len(runs) > 1:
+        chain = batch_chain(tuple(Lane(settings.chain, settings.cfg) for settings in runs), size)
+    scale = max(settings.cfg for settings in runs)
+    return chain_guider(subject.model, subject.positive_of(runs[0]), subject.negative, scale, chain)
 
 
 def _side_by_side(starts: Sequence[Start]) -> Start:
     """The starts of several runs on one schedule as one; masks and places in a batch are those of each."""
     first, count = starts[0].latent, len(starts)
     rows = len(first["samples"])
-    latent = {**first, "samples": torch.cat([one.latent["samples"] for one in starts])}
+    latent = {**first, "samples": torch.cat([start.latent["samples"] for start in starts])}
     if (mask := first.get("noise_mask")) is not None:
         whole = mask.reshape(-1, 1, *mask.shape[-2:])
         latent["noise_mask"] = whole.repeat(-(-rows // len(whole)), 1, 1, 1)[:rows].repeat(count, 1, 1, 1)
-    return Start(latent, torch.cat([one.noise for one in starts]), starts[0].sigmas)
+    return Start(latent, torch.cat([start.noise for start in starts]), starts[0].sigmas)
 
 
 def separately_drawn(name: str, model: Any, start: Start, seeds: Sequence[int]):
@@ -345,18 +370,18 @@ class SeparateDraws:
         if not self.draws:
             noise = self.start.noise.to(self.start.sigmas.device)
             rows = zip(noise.chunk(len(self.seeds)), self.seeds, strict=True)
-            made = (own_noise(self.function, own, self.start.sigmas, seed, self.sampling) for own, seed in rows)
-            self.draws = [draw for draw in made if draw is not None]
+            draws = (own_noise(self.function, part, self.start.sigmas, seed, self.sampling) for part, seed in rows)
+            self.draws = [draw for draw in draws if draw is not None]
         return torch.cat([draw(sigma, sigma_next) for draw in self.draws])
 
 
 def rows_of(trace: Trace, rows: slice, settings: Settings) -> Trace:
     """The record of one run of a batch, at its own scale: the batch has that of the run farthest from 1."""
     rows_trace = trace.of_samples(rows)
-    steps = _at_scale(rows_trace.steps, trace, own_scales(trace, settings))
+    steps = _recount_at_scale(rows_trace.steps, trace, own_scales(trace, settings))
     tensors = {name: value[rows] for name, value in trace.tensors.items() if name == "end"}
-    own = {"cfg": settings.cfg, "seed": settings.seed, "chain": settings.chain.text, "lanes": {}}
-    return replace(rows_trace, header={**rows_trace.header, **own}, steps=steps, tensors=tensors, cross={})
+    of_run = {"cfg": settings.cfg, "seed": settings.seed, "chain": settings.chain.text, "lanes": {}}
+    return replace(rows_trace, header={**rows_trace.header, **of_run}, steps=steps, tensors=tensors, cross={})
 
 
 def own_scales(trace: Trace, settings: Settings) -> Tensor:  # -> [n] float64
@@ -366,7 +391,7 @@ def own_scales(trace: Trace, settings: Settings) -> Tensor:  # -> [n] float64
     return torch.tensor(scales, dtype=torch.float64)
 
 
-def _at_scale(steps: Mapping[str, Tensor], trace: Trace, gamma: Tensor) -> dict[str, Tensor]:
+def _recount_at_scale(steps: Mapping[str, Tensor], trace: Trace, gamma: Tensor) -> dict[str, Tensor]:
     """The steps with D - G counted from this scale.  trace: of the batch."""
     off = torch.where(steps["gamma"].isnan(), 0.0, steps["gamma"] - gamma)[:, None]
     record = recount(GramRecord(tuple(trace.header["vectors"]), steps["K"]), off)
