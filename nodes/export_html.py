@@ -50,7 +50,7 @@ class GGExportHTML(ViewNode):
         cls, trace: Trace, filename_prefix: str, vae: io.Vae.Type | None = None, pictures: int = DIRECT
     ) -> io.NodeOutput:
         path = host.editor.saving.next_path(filename_prefix, ".html")
-        page, summary = host.editor.page_file.make_page(host.editor.saving.with_provenance(cls, trace), vae, pictures)
+        page, summary = host.editor.page_file.make_page(host.editor.saving.add_provenance(cls, trace), vae, pictures)
         files.writing.write_atomically(path, [page])
         words = f"{path.name}: {len(page) / 1000:,.0f} kB, {summary}. Open it in a browser."
         return io.NodeOutput(str(path), ui={"text": [words], "gg_files": [host.editor.saving.entry_of(path)]})

@@ -49,6 +49,6 @@ class GGInspector(ViewNode):
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
         job = host.editor.jobs.running_job()
         facts = {"workflow_id": workflow.get("id"), "prompt_id": job and job.prompt_id}
-        record = host.editor.panel_record.of_every_part(trace, vae, pictures) | facts
+        record = host.editor.panel_record.record_with_parts(trace, vae, pictures) | facts
         host.editor.run_store.keep_shown(trace)
         return io.NodeOutput(trace, ui={"gg_record": [host.editor.panel_record.portable(record)]})

@@ -50,7 +50,7 @@ class GGSaveTrace(CheckedNode):
     @classmethod
     def execute(cls, trace: Trace, filename_prefix: str) -> io.NodeOutput:
         path = host.editor.saving.next_path(f"{TRACES}/{filename_prefix}", ".safetensors")
-        written = traces.file.save(host.editor.saving.with_provenance(cls, trace), path)
+        written = traces.file.save(host.editor.saving.add_provenance(cls, trace), path)
         note = (written.header.get("capture") or {}).get("note")
         return io.NodeOutput(trace, str(path), ui={"text": [f"{path.name}: {note}" if note else path.name]})
 

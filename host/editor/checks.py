@@ -104,8 +104,8 @@ class CheckedNode(io.ComfyNode):
         """What an editor's search finds the node by, beside its name: the pack, its own words, its papers."""
         by: Any = cls.owner or cls
         papers = (word for paper in getattr(by, "papers", ()) for word in (paper.title, paper.authors, paper.arxiv))
-        own = (word for said in by.search_words for word in (said, *SAME.get(said, ())))
-        return [*dict.fromkeys((PACK, *own, *papers))]
+        words = (word for stated in by.search_words for word in (stated, *SAME.get(stated, ())))
+        return [*dict.fromkeys((PACK, *words, *papers))]
 
     @classmethod
     def INPUT_TYPES(cls, *given, **named) -> Any:
@@ -121,9 +121,9 @@ class CheckedNode(io.ComfyNode):
 
     def __init_subclass__(cls, **named):
         super().__init_subclass__(**named)
-        own = vars(cls)
-        names_itself = bool(own.keys() & {"name", "owner", "define_schema"})
-        if names_itself and "inputs_by_id" not in own:  # a clone of the host's has it
+        attributes = vars(cls)
+        names_itself = bool(attributes.keys() & {"name", "owner", "define_schema"})
+        if names_itself and "inputs_by_id" not in attributes:  # a clone of the host's has it
             cls.node_id = cls.__name__
             widgets_first = sorted(cls.define_schema().inputs, key=lambda declared: declared.get_io_type() in CARRIED)
             cls.inputs_by_id = {declared.id: declared for declared in widgets_first}
@@ -201,8 +201,8 @@ def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | No
     parameters = signature(together).parameters if together else {}
     present = {
         name: values.get(name)
-        for name, one in parameters.items()
-        if one.default is one.empty or values.get(name) is not None
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty or values.get(name) is not None
     }
     return together(**present) if together else None
 
@@ -218,11 +218,11 @@ def misfits(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> Iterator[st
     passed = {*cls.unread_inputs, *absent_wires(cls, arguments)}
     for declared in cls.inputs_by_id.values():
         if declared.id in arguments and declared.id not in passed:
-            value, own = arguments[declared.id], cls.checks.get(declared.id)
-            yield value_misfit(declared, value) or (own(value) if own else option_misfit(cls, declared, value))
+            value, check = arguments[declared.id], cls.checks.get(declared.id)
+            yield value_misfit(declared, value) or (check(value) if check else option_misfit(cls, declared, value))
 
 
-def value_misfit(declared, value: Any) -> str | None:
+def value_misfit(declared: Any, value: Any) -> str | None:
     """A sentence if a value is not of an input's type, or out of its range."""
     kind = declared.get_io_type()
     if kind in ("INT", "FLOAT"):
@@ -234,11 +234,11 @@ def value_misfit(declared, value: Any) -> str | None:
     return misfit(declared.id, kind, value)
 
 
-def option_misfit(cls: type[CheckedNode], declared, value: Any) -> str | None:
+def option_misfit(cls: type[CheckedNode], declared: Any, value: Any) -> str | None:
     """A sentence if an input is a combo that does not have this option now: other packs may have added some."""
     if declared.get_io_type() != "COMBO" or value in declared.options:
         return None
-    now: Any = next(one for one in cls.define_schema().inputs if one.id == declared.id)
+    now: Any = next(current for current in cls.define_schema().inputs if current.id == declared.id)
     return choice(declared.id, value, now.options)
 
 

@@ -135,17 +135,17 @@ def report_on(user: str, run: str, half: str | None, looks: Sequence[Callable[[s
     half: id of a run at half its scale, or None. looks: what the job of each showed of its pictures.
     Raises ValueError for a run whose numbers could not be kept.
     """
-    runs = [one for name in (run, half) if name and (one := own_run(user, name))]
-    if lost := next((one.lost for one in runs if one.lost), ""):
+    runs = [stored for name in (run, half) if name and (stored := own_run(user, name))]
+    if lost := next((stored.lost for stored in runs if stored.lost), ""):
         raise ValueError(f"{lost[0].upper()}{lost[1:]}.")
-    kept = [name for one in runs for name in one.files if name.endswith(".safetensors")]
-    if len(kept) < (2 if half else 1):
+    files = [name for stored in runs for name in stored.files if name.endswith(".safetensors")]
+    if len(files) < (2 if half else 1):
         return None
-    trace, *halved = (load(temporary_folder(TAB_FOLDER) / name) for name in kept)
+    trace, *halved = (load(temporary_folder(TAB_FOLDER) / name) for name in files)
     if not halved:
         return make_report(trace, user=user).as_json()
-    own, other = (look(one.place.prompt_id) for look, one in zip(looks, runs, strict=True))
-    shown = None if own is None or other is None else (own, other)
+    first, second = (look(stored.place.prompt_id) for look, stored in zip(looks, runs, strict=True))
+    shown = None if first is None or second is None else (first, second)
     return make_report(trace, halved[0], user=user, shown=shown).as_json()
 
 

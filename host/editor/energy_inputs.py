@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance.energies.composition import MaskedEnergy
+from ...guidance.energies.protocol import Network
 from ...guidance.knobs import knobs
 from ...guidance.printing import safe_text
 from .checks import insist
@@ -40,17 +41,17 @@ class EnergyNode(StatedNode):
 
     @classmethod
     def search_aliases(cls) -> list[str]:
-        """As for every node; an energy is found by what it is for, too."""
+        """What an editor's search finds the node by: its own words, and what energies are for."""
         return [*super().search_aliases(), "classifier guidance"]
 
     @classmethod
     def outcome(cls, given: dict[str, Any]) -> io.NodeOutput:
         """An energy of the class.  Raises ValueError for a network that does not answer what it asks."""
-        insist(*(answering(given[one.name], one.answers) for one in knobs(cls.owner).values() if one.answers))
+        insist(*(answer_misfit(given[knob.name], knob.answers) for knob in knobs(cls.owner).values() if knob.answers))
         return super().outcome(given)
 
 
-def answering(classifier, *wanted: str) -> str | None:
+def answer_misfit(classifier: Network, *wanted: str) -> str | None:
     """A sentence if a network answers with something else than it is wanted for."""
     given = getattr(classifier, "output", "labels")
     if given in wanted and offering(*ASKED[given])(classifier):

@@ -15,7 +15,7 @@ from ...figures.table import as_csv, as_json
 from ...files.places import FILM
 from ...files.writing import write_atomically
 from ...trace.trace import Trace
-from .saving import by_host, entry_of, metadata_of, next_path, numbered_path, output_path, preview
+from .saving import entry_of, metadata_of, next_path, numbered_path, output_path, preview, write_by_host
 
 
 def image_of(film: Film) -> Tensor:  # -> [k, H, W, 3 or 4] in 0..1
@@ -50,7 +50,7 @@ def save_tables(trace: Trace, prefix: str) -> dict:
 def _still_files(cls, film: Film, image: Tensor, save: str, prefix: str) -> list:
     if save in ("png", "all"):
         where = str(Path(folder_paths.get_output_directory()) / f"{prefix}.png")
-        files = by_host(where, ui.ImageSaveHelper.save_images, image, prefix, io.FolderType.output, cls)
+        files = write_by_host(where, ui.ImageSaveHelper.save_images, image, prefix, io.FolderType.output, cls)
     else:
         files = preview(image, cls)["images"]
     if save in ("svg", "all"):

@@ -24,9 +24,9 @@ def walk(job: RunningJob | None, leads: Callable[[str, str, str], bool]) -> Iter
 
 def wires_of(job: RunningJob, node: str) -> Iterator[tuple[str, str, str]]:
     """Each wire into a node: the input, the node that it comes from, and what it carries."""
-    for name, one in (within(job.prompt, node, "inputs") or {}).items():
-        if isinstance(one, list) and len(one) == 2:
-            yield name, str(one[0]), _kind(job, str(one[0]), one[1])
+    for name, wire in (within(job.prompt, node, "inputs") or {}).items():
+        if isinstance(wire, list) and len(wire) == 2:
+            yield name, str(wire[0]), _kind(job, str(wire[0]), wire[1])
 
 
 def _kind(job: RunningJob, source: str, slot: Any) -> str:

@@ -114,7 +114,7 @@ def who_queued() -> str:
 
 
 def owner_of(extra: Any) -> str:
-    """Who queued a job, by its extra data: `taps.on_prompt` wrote that there, and no request can."""
+    """Who queued a job, by its extra data: `taps.handle_prompt` wrote that there, and no request can."""
     return (text_or_none(within(extra, KEY, "user")) or NOBODY) if args.multi_user else ONLY_USER
 
 

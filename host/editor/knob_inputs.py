@@ -30,7 +30,7 @@ SOCKETS = {
 
 def inputs_of(owner: type, later: bool = False) -> list:
     """The inputs of its knobs, in order.  later: those that are optional and come last, or the others."""
-    return [input_of(one) for one in knobs(owner).values() if one.later == later]
+    return [input_of(knob) for knob in knobs(owner).values() if knob.later == later]
 
 
 def input_for(owner: type, field: str) -> Any:
@@ -38,53 +38,53 @@ def input_for(owner: type, field: str) -> Any:
     return input_of(knobs(owner)[field])
 
 
-def input_of(one: Knob) -> Any:
+def input_of(knob: Knob) -> Any:
     """The input of a knob."""
-    if one.socket:
-        return SOCKETS[one.socket].Input(one.name, tooltip=one.meaning)
-    facts: dict[str, Any] = {"default": one.shown, "optional": one.later, "tooltip": one.meaning}
-    if one.choices:
-        return io.Combo.Input(one.name, options=list(one.choices), **facts)
-    if one.limits and not one.read:
-        facts |= dict(zip(("min", "max", "step"), one.limits, strict=False))
-    if one.rounding:
-        facts["round"] = one.rounding
-    if one.multiline:
+    if knob.socket:
+        return SOCKETS[knob.socket].Input(knob.name, tooltip=knob.meaning)
+    facts: dict[str, Any] = {"default": knob.shown, "optional": knob.later, "tooltip": knob.meaning}
+    if knob.choices:
+        return io.Combo.Input(knob.name, options=list(knob.choices), **facts)
+    if knob.limits and not knob.read:
+        facts |= dict(zip(("min", "max", "step"), knob.limits, strict=False))
+    if knob.rounding:
+        facts["round"] = knob.rounding
+    if knob.multiline:
         facts["multiline"] = True
-    return WIDGETS[type(one.shown)].Input(one.name, **facts)
+    return WIDGETS[type(knob.shown)].Input(knob.name, **facts)
 
 
 def values_of(owner: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """{field: value} from {input: value}.  Raises ValueError for a text that cannot be read."""
-    return {field: one.value(given[one.name]) for field, one in knobs(owner).items() if one.name in given}
+    return {field: knob.value(given[knob.name]) for field, knob in knobs(owner).items() if knob.name in given}
 
 
-def unreadable(owner: type, field: str, one: Knob, text: str) -> str | None:
+def unreadable(owner: type, field: str, knob: Knob, text: str) -> str | None:
     """A sentence if a field cannot be made of a text."""
     try:
-        value = one.value(text)
+        value = knob.value(text)
     except ValueError as error:
         return str(error)
-    low, high = one.limits[:2] or (-inf, inf)
-    outside = (number(one.name, each, low, high) for each in value) if one.read else ()
+    low, high = knob.limits[:2] or (-inf, inf)
+    outside = (number(knob.name, each, low, high) for each in value) if knob.read else ()
     return next(filter(None, outside), None) or (None if any_socket(owner) else refusal_of(owner, **{field: value}))
 
 
 def any_socket(owner: type) -> bool:
     """Whether anything comes over a wire, so that the class cannot be made in the queue."""
-    return any(one.socket for one in knobs(owner).values())
+    return any(knob.socket for knob in knobs(owner).values())
 
 
-def fitting(owner: type) -> Callable[..., str | None] | None:
+def validator_of(owner: type) -> Callable[..., str | None] | None:
     """A `validate_inputs` about the fields that may not fit together; None where all do."""
-    together = {field: one for field, one in knobs(owner).items() if field in owner.together}
+    together = {field: knob for field, knob in knobs(owner).items() if field in owner.together}
     if not together:
         return None
 
     def validate_inputs(cls, **given: Any) -> str | None:
         return refusal_of(owner, **values_of(owner, given))
 
-    return with_signature(validate_inputs, [Parameter(one.name, ARGUMENT) for one in together.values()])
+    return declare_signature(validate_inputs, [Parameter(knob.name, ARGUMENT) for knob in together.values()])
 
 
 def refusal_of(rule: Callable[..., Any], *given: Any, **named: Any) -> str | None:
@@ -117,20 +117,22 @@ class StatedNode(CheckedNode):
             declared = cls.inputs
 
             def execute(cls, *given: Any) -> io.NodeOutput:
-                return cls.outcome(dict(zip((one.id for one in declared), given, strict=True)))
+                return cls.outcome(dict(zip((socket.id for socket in declared), given, strict=True)))
 
-            words = {
-                field: one for field, one in knobs(owner).items() if isinstance(one.shown, str) and not one.choices
+            texts = {
+                field: knob
+                for field, knob in knobs(owner).items()
+                if isinstance(knob.shown, str) and not knob.choices and (knob.read or not any_socket(owner))
             }
-            texts = {field: one for field, one in words.items() if one.read or not any_socket(owner)}
-            cls.checks = {one.name: partial(unreadable, owner, field, one) for field, one in texts.items()}
-            given = [
-                Parameter(one.id, ARGUMENT, default=getattr(one, "default", None) if one.optional else Parameter.empty)
-                for one in declared
+            cls.checks = {knob.name: partial(unreadable, owner, field, knob) for field, knob in texts.items()}
+            defaults = [getattr(socket, "default", None) if socket.optional else Parameter.empty for socket in declared]
+            parameters = [
+                Parameter(socket.id, ARGUMENT, default=default)
+                for socket, default in zip(declared, defaults, strict=True)
             ]
             # setattr, as the host's types know both as functions
-            setattr(cls, "execute", classmethod(with_signature(execute, given)))  # noqa: B010
-            if together := fitting(owner):
+            setattr(cls, "execute", classmethod(declare_signature(execute, parameters)))  # noqa: B010
+            if together := validator_of(owner):
                 setattr(cls, "validate_inputs", classmethod(together))  # noqa: B010
         super().__init_subclass__(**named)
 
@@ -142,17 +144,18 @@ def nodes_from(
 
     package, folder: where a file of the same name may have some of these nodes, written by hand.
     """
-    files, made = {one.name for one in iter_modules(folder)}, {}
-    for one in classes.values():
-        place, facts = one.__module__.rpartition(".")[2], {"__module__": base.__module__, "__doc__": one.__doc__}
-        if one.node_id:
+    files = {module.name for module in iter_modules(folder)}
+    nodes: dict[str, list] = {}
+    for owner in classes.values():
+        place, facts = owner.__module__.rpartition(".")[2], {"__module__": base.__module__, "__doc__": owner.__doc__}
+        if owner.node_id:
             written = vars(import_module(f"{package}.{place}")) if place in files else {}
-            node = written.get(one.node_id) or type(one.node_id, (base,), facts | {"owner": one})
-            made.setdefault(place, []).append(node)
-    return made
+            node = written.get(owner.node_id) or type(owner.node_id, (base,), facts | {"owner": owner})
+            nodes.setdefault(place, []).append(node)
+    return nodes
 
 
-def with_signature(function: Callable[..., Any], parameters: Iterable[Parameter]) -> Any:
+def declare_signature(function: Callable[..., Any], parameters: Iterable[Parameter]) -> Any:
     """The function, which says of itself that these are its arguments, beside its class."""
     function.__signature__ = Signature([Parameter("cls", ARGUMENT), *parameters])  # type: ignore[attr-defined]
     return function

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import comfy.latent_formats
+from comfy.sd import VAE
 from torch import Tensor
 
 from ...files.places import CURVES, FOLDER, PICKS, SIZES, file_of_model
@@ -45,19 +46,19 @@ def knowledge_of(trace: Trace, user: str | None = None) -> Known:
     key = model_key(model)
     picks = _read(place_of(PICKS, key, user), read_picks, "why.picks.damaged", trouble) if key else None
     size = _read(place_of(SIZES, key, user), read_size, "why.size.damaged", trouble) if key else None
-    size = size if size and size.key == key else by_construction(trace)
+    size = size if size and size.key == key else size_by_construction(trace)
     curves = _read(place_of(CURVES, key, user), read_curves, "why.curves.damaged", trouble) if key else None
     included = included_curves(model, lambda path: _read(path, read_curves, "why.curves.damaged", trouble))
-    known = tuple(one for one in (curves, included) if one and one.key == key)
+    known = tuple(curve for curve in (curves, included) if curve and curve.key == key)
     loras = [knob.model for knob in knobs_of(trace, None) if knob.model]
-    of_loras = tuple(_read(place_of(CURVES, one, user), read_curves, "why.curves.damaged", trouble) for one in loras)
-    chosen = tuple(_read(place_of(PICKS, one, user), read_picks, "why.picks.damaged", trouble) for one in loras)
+    lora_curves = [_read(place_of(CURVES, lora, user), read_curves, "why.curves.damaged", trouble) for lora in loras]
+    lora_picks = [_read(place_of(PICKS, lora, user), read_picks, "why.picks.damaged", trouble) for lora in loras]
     return Known(
         picks if picks and picks.key == key else None,
-        (*known, *filter(None, of_loras)),
+        (*known, *filter(None, lora_curves)),
         tuple(trouble),
         size,
-        tuple(filter(None, chosen)),
+        tuple(filter(None, lora_picks)),
         () if known else _related(model, key, user),
     )
 
@@ -68,9 +69,9 @@ def _related(model: Mapping[str, Any], key: str | None, user: str | None) -> tup
     if weights is None or place is None:
         return ()
     newest = sorted(place.parent.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    every = [_read(path, read_curves, "", []) for path in newest[:MOST_RELATED]]
-    every.append(included_curves({**model, "patches": ""}, lambda path: _read(path, read_curves, "", [])))
-    return tuple(one for one in every if one and one.key != key and weights in (one.weights, one.key))
+    related = [_read(path, read_curves, "", []) for path in newest[:MOST_RELATED]]
+    related.append(included_curves({**model, "patches": ""}, lambda path: _read(path, read_curves, "", [])))
+    return tuple(curve for curve in related if curve and curve.key != key and weights in (curve.weights, curve.key))
 
 
 def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
@@ -79,7 +80,7 @@ def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
     return root / FOLDER / kind / file_of_model(key) if root else None
 
 
-def keep_size(trace: Trace, vae, pictures: Tensor) -> None:
+def keep_size(trace: Trace, vae: VAE | None, pictures: Tensor) -> None:
     """Measure how large clean data are, and keep it for the model of a run.
 
     Raises ValueError as `measure_size`, and where nothing tells the model from others; NotWritten.
@@ -120,7 +121,7 @@ def _read(path: Path | None, read: Callable[[Path], Found], fault: str, trouble:
         return None
 
 
-def by_construction(trace: Trace) -> Size | None:
+def size_by_construction(trace: Trace) -> Size | None:
     """1 where the latent format scales latents to about that; None for pixels, and for a format that scales nothing."""
     name = _format(trace)
     form = None if name == PixelFormat.__name__ else format_named(name)
@@ -130,14 +131,15 @@ def by_construction(trace: Trace) -> Size | None:
     return Size(1.0, format=name)
 
 
-def measure_size(trace: Trace, vae, pictures: Tensor) -> Size:  # pictures: [B, H, W, C]
+def measure_size(trace: Trace, vae: VAE | None, pictures: Tensor) -> Size:  # pictures: [B, H, W, C]
     """Root mean square of pictures in the space of a run's model.  Raises ValueError that says what is missing."""
     if vae is None:
         raise ValueError(NO_VAE)
-    form, latents = format_named(_format(trace)), vae.encode(pictures[..., :3])
-    own = trace.latent_shape[0]
-    if latents.shape[1] != own:
-        raise ValueError(OTHER_VAE.format(theirs=latents.shape[1], own=own))
+    form = format_named(_format(trace))
+    latents: Any = vae.encode(pictures[..., :3])  # [B, C, ...]
+    channels = trace.latent_shape[0]
+    if latents.shape[1] != channels:
+        raise ValueError(OTHER_VAE.format(theirs=latents.shape[1], own=channels))
     inside = form.process_in(latents) if form else latents
     value = float(inside.cpu().double().square().mean().sqrt())
     if not 1e-9 < value < 1e9:

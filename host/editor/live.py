@@ -40,8 +40,13 @@ TRACES = {  # where a trace comes out: (node id, output)
 class Job:
     """The job of the editor that runs now.
 
-    targets: execution ids of the inspectors that show this node's run. node: the id of the node that samples. key: of
-    the workflow. is_kept: the run will be listed in the Guidance tab.
+    send: takes an event to the browser.
+    prompt_id: of the job.
+    workflow_id: that the editor gave, None for a job of the API.
+    targets: execution ids of the inspectors that show this node's run.
+    node: the id of the node that samples.
+    key: of the workflow, among those of one id.
+    is_kept: the run will be listed in the Guidance tab.
     """
 
     send: Callable[[dict], None]
@@ -81,7 +86,7 @@ def inspectors_of(prompt: Mapping[str, Mapping], sampler: str) -> list[str]:
     return [name for name, kind in inspectors.items() if kind == INSPECTOR]
 
 
-def _carries(prompt, source: str, node: Mapping, name: str, value: object) -> bool:
+def _carries(prompt: Mapping[str, Mapping], source: str, node: Mapping, name: str, value: object) -> bool:
     """Whether this input brings the run of `source`: its trace, or the latent that tells a reader it has ended."""
     if not (isinstance(value, list) and len(value) == 2 and str(value[0]) == source):
         return False
@@ -93,9 +98,16 @@ def _carries(prompt, source: str, node: Mapping, name: str, value: object) -> bo
 class Live:
     """Sends the steps of a run as they come in, an event for each part of its samples.
 
-    parts: the numbers of each, by its name. run: its id. n: steps planned. sigma_data: rms of clean data or None.
-    clock: seconds. counts: elements of a sample, part by part. steps_sent: steps that went out. last: when; before
-    that, when the run began. cost: seconds that the last event took to make.
+    parts: the numbers of each part, by its name.
+    run: its id.
+    n: steps planned.
+    sigma_data: root mean square of clean data, None if unknown.
+    job: that the node runs in, None where nobody listens.
+    clock: seconds.
+    counts: elements of a sample, part by part.
+    steps_sent: steps that went out.
+    last: the time when they did; before that, when the run began.
+    cost: seconds that the last event took to make.
     """
 
     parts: Mapping[str, Accumulator]
@@ -135,7 +147,7 @@ class Live:
             event |= {"targets": self.job.targets, "node": self.job.node, "key": self.job.key}
             event |= {"kept": self.job.is_kept, "steps": []}
             event |= {"part": name, "parts": list(self.parts)} if len(self.parts) > 1 else {}
-            event["steps"] = fitting(self._records(part, count), MOST_BYTES - len(json.dumps(event)))
+            event["steps"] = latest_fitting(self._records(part, count), MOST_BYTES - len(json.dumps(event)))
             self.job.send(event)
         self.steps_sent, self.last = count_of_steps, self.clock()
         self.cost = self.last - began
@@ -149,12 +161,12 @@ class Live:
         return step_records(columns, facts, stages[first:], first, MOST_RECORD, DRAWN)
 
 
-def fitting(records: list[dict], room: int) -> list[dict]:
+def latest_fitting(records: list[dict], room: int) -> list[dict]:
     """The latest records whose JSON, as the server writes it, fits into `room` bytes together, in their order."""
-    kept = []
+    latest = []
     for record in reversed(records):
         room -= len(json.dumps(record)) + 2
         if room < 0:
             break
-        kept.append(record)
-    return kept[::-1]
+        latest.append(record)
+    return latest[::-1]

@@ -50,7 +50,7 @@ async def answer_curves(server: Any, request: web.Request) -> web.Response:
 def show_curves(user: str, key: str) -> Mapping | None:
     """What was measured of a model; None where nothing was."""
     path = _place(user, key)
-    return for_browsers(read_curves(path)) if path.is_file() else None
+    return curves_for_browsers(read_curves(path)) if path.is_file() else None
 
 
 def take_sent(user: str, body: bytes) -> Mapping:
@@ -68,10 +68,10 @@ def name_value(user: str, asked: Mapping) -> Mapping:
     check_claims(SENT, asked, NAMING, HOW_TO_NAME)
     trace, key = _trace_of(user, asked["run"]), asked["knob"]
     case = Case.of(trace, knowledge_of(trace, user))
-    knob, curve = next((one for one in case.knobs if one.key == key), None), case.curves.get(key)
+    knob, curve = next((knob for knob in case.knobs if knob.key == key), None), case.curves.get(key)
     if knob is None or curve is None:
         raise ValueError(NO_CURVE)
-    strength = Estimate(*(math.nan if one is None else one for one in asked["prompt_strength"]))
+    strength = Estimate(*(math.nan if end is None else end for end in asked["prompt_strength"]))
     picks = case.knowledge.picks_of(knob)
     tried, bounds = (picks.of_class(case.sampler, key), picks.range(case.sampler, key)) if picks else ([], None)
     return named_by(curve, strength, tried, bounds).as_json()
@@ -91,13 +91,13 @@ def make_curve(user: str, asked: Mapping) -> Mapping:
     curve, path = measure_curve(traces, asked["knob"], date.today().isoformat()), _place(user, key)
     nothing = ModelCurves.of_model(traces[0].header, key)
     if not asked.get("keep", True):
-        return for_browsers(nothing.with_curve(curve))
+        return curves_for_browsers(nothing.with_curve(curve))
     with CHANGING:
         before = read_curves(path) if path.is_file() else nothing
         after = replace(before, weights=nothing.weights, on=nothing.on).with_curve(curve)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_curves(after, path)
-    return for_browsers(after)
+    return curves_for_browsers(after)
 
 
 def forget_curves(user: str, key: str) -> None:
@@ -106,15 +106,15 @@ def forget_curves(user: str, key: str) -> None:
         _place(user, key).unlink(missing_ok=True)
 
 
-def for_browsers(curves: ModelCurves) -> Mapping:
+def curves_for_browsers(curves: ModelCurves) -> Mapping:
     """The curves with their numbers, the latest first."""
-    return {"model": {"name": curves.name, "key": curves.key}, "curves": [one.as_json() for one in curves.curves]}
+    return {"model": {"name": curves.name, "key": curves.key}, "curves": [curve.as_json() for curve in curves.curves]}
 
 
 def _trace_of(user: str, run: str) -> Trace:
     """A kept run of this user.  Raises ValueError where it is gone."""
-    kept = own_run(user, run)
-    name = next((one for one in kept.files if one.endswith(".safetensors")), None) if kept else None
+    stored = own_run(user, run)
+    name = next((file for file in stored.files if file.endswith(".safetensors")), None) if stored else None
     if name is None:
         raise ValueError(GONE)
     return load(temporary_folder(TAB_FOLDER) / name)

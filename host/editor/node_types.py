@@ -88,11 +88,11 @@ def is_pipe(kind: str) -> bool:
 
 @lru_cache(1)
 def _pipes(kinds: tuple[str, ...]) -> frozenset[str]:
-    classes = [one for one in map(_declaration_of, kinds) if one is not None]
-    openers = [one for one in classes if MODEL in one.outputs and MODEL not in one.kinds.values()]
-    sources = {kind for one in openers for kind in one.kinds.values() if is_opaque(kind)}
-    packers = (one for one in classes if not sources.isdisjoint(one.outputs) and MODEL in one.kinds.values())
-    return frozenset(sources.intersection(kind for one in packers for kind in one.outputs))
+    classes = [declared for declared in map(_declaration_of, kinds) if declared is not None]
+    openers = [node for node in classes if MODEL in node.outputs and MODEL not in node.kinds.values()]
+    sources = {kind for opener in openers for kind in opener.kinds.values() if is_opaque(kind)}
+    packers = (node for node in classes if not sources.isdisjoint(node.outputs) and MODEL in node.kinds.values())
+    return frozenset(sources.intersection(kind for packer in packers for kind in packer.outputs))
 
 
 def _classes() -> Mapping[str, Any]:
@@ -109,7 +109,7 @@ def _declaration_of(kind: str, failed: Callable[[Exception], None] = lambda faul
     if node_type is None:
         return None
     kinds = lambda: getattr(node_type, "RETURN_TYPES", None) or ()  # noqa: E731  any class of any pack
-    outputs = _ask_class(lambda: tuple(str(one) if isinstance(one, str) else "COMBO" for one in kinds()), (), failed)
+    outputs = _ask_class(lambda: tuple(str(kind) if isinstance(kind, str) else "COMBO" for kind in kinds()), (), failed)
     return NodeType(outputs, lambda: _ask_class(lambda: _inputs(node_type), {}, failed))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from comfy.sd import VAE
+
 from ...figures.html import RECORD_BYTES, page
 from ...guidance.printing import count_of
 from ...trace.checks import check
@@ -15,7 +17,7 @@ from .panel_record import keep_pictures, report_on
 PIXELS = "PixelFormat"
 
 
-def make_page(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:
+def make_page(trace: Trace, vae: VAE | None, pictures: int) -> tuple[bytes, str]:
     """The file, and what it holds in a few words."""
     sheets: dict[str, bytes] = {}
 
@@ -26,8 +28,8 @@ def make_page(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:
 
     pixels = (trace.header.get("latent") or {}).get("format") == PIXELS  # a VAE only passes them on
     most = DIRECT if pixels or pictures_of(trace, vae).decode is None else DECODED
-    kept = {"pictures": keep_pictures(trace, vae, min(pictures, most), keep), "problems": check(trace)}
-    record = run_record(trace, RECORD_BYTES) | kept | report_on(trace) | {"host": trace.header.get("host") or {}}
+    shown = {"pictures": keep_pictures(trace, vae, min(pictures, most), keep), "problems": check(trace)}
+    record = run_record(trace, RECORD_BYTES) | shown | report_on(trace) | {"host": trace.header.get("host") or {}}
     sources = {name: trace.header.get(name) for name in ("workflow", "prompt")}
     present = {name: value for name, value in sources.items() if value is not None}
     text = page(record, sheets, present, PACK_VERSION)

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import folder_paths
+from comfy.sd import VAE
 
 from ...files.locks import lock
 from ...files.places import FOLDER
@@ -28,7 +29,7 @@ READERS: dict[str, set[str]] = defaultdict(set)  # file of a record -> the users
 Keep = Callable[[bytes, str], dict]  # content, ending -> how the panel asks for it
 
 
-def keep_pictures(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
+def keep_pictures(trace: Trace, vae: VAE | None, pictures: int, keep: Keep | None = None) -> dict:
     """What the panel needs for its pictures: a file for each step, and their layout; or a note why there are none.
 
     keep: puts a file somewhere and says how to ask for it; None: into the host's temp folder.
@@ -47,14 +48,16 @@ def keep_pictures(trace: Trace, vae, pictures: int, keep: Keep | None = None) ->
     return {name: round_digits(getattr(sheets, name)) for name in layout} | {"steps": files}
 
 
-def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None, report: dict | None = None) -> dict:
+def record_with_parts(
+    trace: Trace, vae: VAE | None, pictures: int, keep: Keep | None = None, report: dict | None = None
+) -> dict:
     """The record of a run with its pictures; of several parts that of the first, and the others by name in "parts".
 
     report: as `report_on` makes it; None: with the picks of whoever queued the running job.
     """
     verdict = report_on(trace) if report is None else report
     record = run_record(trace) | {"pictures": keep_pictures_and_mix(trace, vae, pictures, keep)} | verdict
-    others = {name: _of_part(trace.part(name), vae, pictures, keep) for name in trace.parts}
+    others = {name: _record_of_part(trace.part(name), vae, pictures, keep) for name in trace.parts}
     return record | ({"parts": others} if others else {})
 
 
@@ -66,19 +69,19 @@ def report_on(trace: Trace, user: str | None = None) -> dict:
     return facts
 
 
-def _of_part(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
+def _record_of_part(trace: Trace, vae: VAE | None, pictures: int, keep: Keep | None) -> dict:
     fits = getattr(vae, "latent_channels", None) == trace.latent_shape[0]
     if not pictures_of(trace, vae if fits else None).can_show(trace.latent_shape):
         return run_record(trace) | {"pictures": {"note": f"This part ({trace.header[PART]}) has no pictures."}}
     return run_record(trace) | {"pictures": keep_pictures_and_mix(trace, vae if fits else None, pictures, keep)}
 
 
-def keep_pictures_and_mix(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
+def keep_pictures_and_mix(trace: Trace, vae: VAE | None, pictures: int, keep: Keep | None) -> dict:
     """The pictures, and beside them what the panel mixes at other scales."""
-    kept_pictures, more = keep_pictures(trace, vae, pictures, keep), {}
+    layout, mix = keep_pictures(trace, vae, pictures, keep), {}
     with keep_out(lambda fault: None):
-        more = mixable(trace, kept_pictures, keep or temporary)
-    return kept_pictures | more
+        mix = mixable(trace, layout, keep or temporary)
+    return layout | mix
 
 
 def portable(record: dict, keep: Keep | None = None) -> dict:
@@ -88,12 +91,13 @@ def portable(record: dict, keep: Keep | None = None) -> dict:
         return record
     head = {name: record.get(name) for name in ("v", "run", "workflow_id")}
     try:
-        return head | {"file": (keep or _for_who_queued)(data, ".json")}
+        return head | {"file": (keep or _keep_for_user)(data, ".json")}
     except NotWritten as error:
         return thin_record(record, f"Not all steps are shown: {error}")
 
 
-def _for_who_queued(data: bytes, ending: str) -> dict:
+def _keep_for_user(data: bytes, ending: str) -> dict:
+    """Keep a file until the host starts anew, for whoever queued the running job alone."""
     place = temporary(data, ending)
     READERS[place["filename"]].add(who_queued())
     return place

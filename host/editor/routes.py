@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -18,6 +18,9 @@ from .jobs import MOST_LETTERS, owner_of, text_or_none, within
 from .panel_record import READERS, temporary_folder
 from .run_store import STORE, list_unreached
 from .users import require_known, user_of
+
+if TYPE_CHECKING:
+    from execution import PromptQueue
 
 STORE_SETTING = "GuidanceGeometry.Tab.Megabytes"
 FRESH = {"Cache-Control": "no-store"}
@@ -32,8 +35,9 @@ async def answer_run(server: Any, request: web.Request) -> web.StreamResponse:
 async def answer_record(server: Any, request: web.Request) -> web.StreamResponse:
     """A record that was too large for its node's output.  Raises 404 for one of somebody else's."""
     user, name = require_known(user_of(server, request)), request.match_info["name"]
-    response, own = record_named(name), user in READERS.get(name, ()) or was_shown(server.prompt_queue, user, name)
-    if response.status != 204 and not own:
+    response = record_named(name)
+    may_read = user in READERS.get(name, ()) or was_shown(server.prompt_queue, user, name)
+    if response.status != 204 and not may_read:
         raise web.HTTPNotFound()
     return response
 
@@ -62,7 +66,7 @@ async def answer_fresh_run(server: Any, request: web.Request) -> web.StreamRespo
     return web.Response(status=204)
 
 
-def run_of(queue, user: str, job: str, node: str) -> web.StreamResponse:
+def run_of(queue: PromptQueue, user: str, job: str, node: str) -> web.StreamResponse:
     """The record that an inspector showed in a job; null where it was not in it, 204 where the job is forgotten.
 
     Of several, which an inspector shows that is given a list of traces, the first: the panel shows that too.
@@ -82,13 +86,13 @@ def _owner_and_outputs(entry: dict) -> tuple[str, dict]:
     return owner_of(entry["prompt"][3]), entry["outputs"]
 
 
-def was_shown(queue, user: str, name: str) -> bool:
+def was_shown(queue: PromptQueue, user: str, name: str) -> bool:
     """Whether a job of this user showed the record of this name, made by whatever job: the host keeps outputs."""
     jobs = queue.get_history(map_function=_owner_and_outputs).values()
-    own = (outputs for owner, outputs in jobs if owner == user and isinstance(outputs, dict))
-    shown = (within(outputs, node, "gg_record") for outputs in own for node in outputs)
-    lists = (several for several in shown if isinstance(several, list))  # other nodes leave what they like
-    return any(within(one, "file", "filename") == name for several in lists for one in several)
+    outputs_of_user = (outputs for owner, outputs in jobs if owner == user and isinstance(outputs, dict))
+    shown = (within(outputs, node, "gg_record") for outputs in outputs_of_user for node in outputs)
+    lists = (records for records in shown if isinstance(records, list))  # other nodes leave what they like
+    return any(within(record, "file", "filename") == name for records in lists for record in records)
 
 
 def answer(record: dict | None, subfolder: str = FOLDER) -> web.StreamResponse:

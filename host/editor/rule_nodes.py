@@ -45,7 +45,7 @@ class RuleNode(StatedNode):
 
     @classmethod
     def search_aliases(cls) -> list[str]:
-        """As for every node; a rule is found by what it changes, too."""
+        """What an editor's search finds the node by: its own words, and what rules change."""
         return [*super().search_aliases(), "cfg", "classifier-free guidance"]
 
     @classmethod
@@ -76,7 +76,7 @@ def say(cls, text: str) -> None:
 
 def rules_by_name() -> list[sweeps.rules.RuleNode]:
     """The rule nodes that are loaded, as an axis may name them."""
-    return [as_named(node) for node in RuleNode.__subclasses__()]
+    return [describe_rule_node(node) for node in RuleNode.__subclasses__()]
 
 
 def rule_node_of(rule: type) -> type[CheckedNode] | None:
@@ -85,12 +85,12 @@ def rule_node_of(rule: type) -> type[CheckedNode] | None:
     return next((node for node in every if node.__name__ == getattr(rule, "node_id", "")), None)
 
 
-def as_named(node: type[CheckedNode]) -> sweeps.rules.RuleNode:
+def describe_rule_node(node: type[CheckedNode]) -> sweeps.rules.RuleNode:
     """What an axis has to know of a node."""
     schema = node.define_schema()
-    usual = {one.id: getattr(one, "default", None) for one in schema.inputs}
+    usual = {declared.id: getattr(declared, "default", None) for declared in schema.inputs}
     defaults = {name: value for name, value in usual.items() if value is not None}
-    sockets = tuple(one.id for one in schema.inputs if one.id not in defaults and not one.optional)
+    sockets = tuple(declared.id for declared in schema.inputs if declared.id not in defaults and not declared.optional)
     return sweeps.rules.RuleNode(schema.node_id, schema.display_name or schema.node_id, defaults, sockets)
 
 

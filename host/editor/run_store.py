@@ -24,7 +24,7 @@ from ...trace.trace import Trace
 from ..server import prompt_server
 from .jobs import RunningJob, job_of, running_job, within
 from .node_types import declaration_of
-from .panel_record import keep_in_use, of_every_part, portable, report_on, temporary, temporary_folder
+from .panel_record import keep_in_use, portable, record_with_parts, report_on, temporary, temporary_folder
 from .users import is_heard
 
 EVENT = "guidance_geometry.run"
@@ -44,10 +44,17 @@ Workflow = tuple[str, str | None, str | None]  # its user, its id and its key
 class RunPlace:
     """Where a run was sampled, and how it ended.
 
-    prompt_id: the job. node, title: of the user's graph. list_index: which element of a list the node worked on.
-    index: place among its runs in that job. workflow_id: of the browser that queued it, if one did. run: its id.
-    steps: recorded. ended: why it stopped before its end, else empty. stopped_at: in which step, from 1, None where it
-    did not stop. when: seconds since 1970. key: of the workflow, among those of the same id.
+    prompt_id: the job.
+    node, title: of the user's graph.
+    list_index: which element of a list the node worked on.
+    index: place among its runs in that job.
+    workflow_id: of the browser that queued it, None where none did.
+    run: its id.
+    steps: how many were recorded.
+    ended: why it stopped before its end; empty where it did not.
+    when: seconds since 1970.
+    key: of the workflow, among those of the same id.
+    stopped_at: the step in which it stopped, from 1; None where it did not.
     """
 
     prompt_id: str
@@ -77,8 +84,12 @@ class RunPlace:
 class StoredRun:
     """A recorded run, or the numbers of one that only an inspector shows.
 
-    user: who alone sees it. record: as the inspector shows it, in JSON; empty where the tab does not list the run.
-    files: of TAB_FOLDER, that it names. size: bytes in memory and on disk. lost: why its numbers are not among them.
+    place: where it was sampled.
+    user: who alone sees it.
+    record: as the inspector shows it, in JSON; empty where the tab does not list the run.
+    files: of TAB_FOLDER, that it names.
+    size: bytes in memory and on disk.
+    lost: why its numbers are not among the files; empty where they are.
     """
 
     place: RunPlace
@@ -98,11 +109,16 @@ class StoredRun:
 class RunStore:
     """Runs in the order in which they ended, those of each user within bounds; the oldest go first.
 
-    most_runs, most_bytes: the bounds of a user. user_bounds: bytes by the users who set another. epochs: user, id and
-    key of a workflow -> another number each time the last record of one of its nodes went, or a fresh run was wanted,
-    after which the host's cache is of no use for it. latest_nodes: job and node of the latest runs, of those too that
-    are gone. unreached_samplers: samplers that had no record when they last ran. coming: makes the record of a run that
-    has just ended.
+    most_runs, most_bytes: the bounds of a user.
+    runs: by their ids, in the order in which they ended.
+    user_bounds: bytes by the users who set another bound.
+    epochs: user, id and key of a workflow -> another number each time the last record of one of its nodes went, or a
+        fresh run was wanted, after which the host's cache is of no use for it.
+    numbers: of epochs; each is given once.
+    latest_nodes: job and node of the latest runs, of those too that are gone.
+    unreached_samplers: samplers that had no record when they last ran.
+    lock: held while any of these changes.
+    coming: makes the record of a run that has just ended; None before the first.
     """
 
     most_runs: int = MOST_RUNS
@@ -178,11 +194,11 @@ class RunStore:
             self._keep_within_bounds(run.user)
 
     def _keep_within_bounds(self, user: str) -> None:
-        own = [name for name, run in self.runs.items() if run.user == user]
-        size, most = sum(self.runs[name].size for name in own), self.user_bounds.get(user, self.most_bytes)
-        while len(own) > 1 and (len(own) > self.most_runs or size > most):
-            size -= self.runs[own[0]].size
-            self._let_go(own.pop(0))
+        names = [name for name, run in self.runs.items() if run.user == user]
+        size, most = sum(self.runs[name].size for name in names), self.user_bounds.get(user, self.most_bytes)
+        while len(names) > 1 and (len(names) > self.most_runs or size > most):
+            size -= self.runs[names[0]].size
+            self._let_go(names.pop(0))
 
     def _let_go(self, name: str) -> None:
         gone = self.runs.pop(name)
@@ -279,7 +295,7 @@ def make_stored_run(trace: Trace, place: RunPlace, user: str, report: dict) -> S
         return entry
 
     facts = {"workflow_id": place.workflow_id, "ended": place.ended, "stopped_at": place.stopped_at}
-    whole = of_every_part(trace, None, PICTURES, keep, report) | facts
+    whole = record_with_parts(trace, None, PICTURES, keep, report) | facts
     name, lost = keep_trace(trace)
     if lost:
         whole["notes"] = [*whole["notes"], lost]
@@ -319,8 +335,8 @@ def list_unreached(
     with keep_out(lambda fault: None):
         _note_latest(queue, store.wait_for_runs())
     key = {"prompt_id": prompt_id} if prompt_id else {"workflow_id": workflow_id}
-    there = [one for (owner, *_), one in list(store.unreached_samplers.items()) if owner == user]
-    return [one for one in there if any(key.values()) and key.items() <= one.items()]
+    samplers = [sampler for (owner, *_), sampler in list(store.unreached_samplers.items()) if owner == user]
+    return [sampler for sampler in samplers if any(key.values()) and key.items() <= sampler.items()]
 
 
 def _note_latest(queue: Any, store: RunStore) -> None:
@@ -341,17 +357,17 @@ def _note_latest(queue: Any, store: RunStore) -> None:
     drop_oldest(store.unreached_samplers, job.user, MOST_UNREACHED)
 
 
-def drop_oldest(kept: dict[tuple, Any], user: str, most: int) -> None:
+def drop_oldest(entries: dict[tuple, Any], user: str, most: int) -> None:
     """Forget the oldest entries of a user, whose name begins their keys, beyond so many."""
-    for name in [name for name in kept if name[0] == user][:-most]:
-        del kept[name]
+    for name in [name for name in entries if name[0] == user][:-most]:
+        del entries[name]
 
 
 def _quiet_samplers(queue: Any, job: RunningJob) -> set[str]:
     """The nodes that can be nothing but samplers and ran in a job that has ended, though they counted no steps."""
     entry = queue.get_history(prompt_id=job.prompt_id).get(job.prompt_id)
-    told = within(entry, "status", "messages") or ()
-    cached = {node for event, facts in told if event == "execution_cached" for node in facts["nodes"]}
-    kinds = {node: within(job.prompt, node, "class_type") for node in job.samplers if told and node not in cached}
+    messages = within(entry, "status", "messages") or ()
+    cached = {node for event, facts in messages if event == "execution_cached" for node in facts["nodes"]}
+    kinds = {node: within(job.prompt, node, "class_type") for node in job.samplers if messages and node not in cached}
     types = {node: declaration_of(kind) for node, kind in kinds.items()}
     return {node for node, declares in types.items() if declares and declares.only_samples}

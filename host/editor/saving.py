@@ -28,7 +28,7 @@ def next_path(prefix: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
 
 
 def numbered_path(prefix: str, root: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
-    """The same below another folder of the host.  Raises NotWritten where no file could be made there."""
+    """The next free <prefix>_00001_<ending> below a folder.  Raises NotWritten where none could be made there."""
     try:
         folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, root, *size)
     except OSError as error:
@@ -51,7 +51,7 @@ def show_or_say(work: Callable[..., dict], *args, texts: Sequence[str] = (), ins
     return {**shown, "text": list(texts)} if texts else shown
 
 
-def by_host(what: str, work: Callable, *args, **named):
+def write_by_host(what: str, work: Callable, *args, **named):
     """What a writer of the host gives.  what: names the file where the host's error does not.  Raises NotWritten."""
     try:
         return work(*args, **named)
@@ -62,7 +62,7 @@ def by_host(what: str, work: Callable, *args, **named):
 def preview(image: Tensor, cls) -> dict:  # [B, H, W, C]
     """A temporary picture for a node to show.  Raises NotWritten."""
     where = Path(folder_paths.get_temp_directory()) / "a preview"
-    return by_host(str(where), ui.PreviewImage, image, cls=cls).as_dict()
+    return write_by_host(str(where), ui.PreviewImage, image, cls=cls).as_dict()
 
 
 def entry_of(path: Path) -> dict:
@@ -85,7 +85,7 @@ def metadata_of(cls) -> dict:
 
 
 def map_tensors(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """The same tensors, in a memory-mapped file of the host's temp folder if they are large; and why they are not.
+    """Tensors, mapped from a file in the host's temp folder if they are large; and why they stay in memory.
 
     The file goes at once where an open file may be deleted; elsewhere the host empties that folder when it starts.
     """
@@ -106,11 +106,11 @@ def provenance(cls) -> dict:
     return {"workflow": workflow, "prompt": hidden.prompt if hidden else None}
 
 
-def with_provenance(cls, trace: Trace) -> Trace:
+def add_provenance(cls, trace: Trace) -> Trace:
     """The trace with the workflow that made it, or this one if it knows none; without any if the user wants none."""
-    own = {name: trace.header.get(name) for name in ("workflow", "prompt")}
+    source = {name: trace.header.get(name) for name in ("workflow", "prompt")}
     if args.disable_metadata:
-        own = dict.fromkeys(own)
-    elif not any(own.values()):
-        own = {name: metadata_of(cls).get(name) for name in own}
-    return replace(trace, header={**trace.header, **own})
+        source = dict.fromkeys(source)
+    elif not any(source.values()):
+        source = {name: metadata_of(cls).get(name) for name in source}
+    return replace(trace, header={**trace.header, **source})

@@ -27,7 +27,7 @@ def shown_pictures(queue: Any, job: str, node: str) -> Tensor | None:  # -> [B, 
     if not isinstance(shown, list) or not 0 < len(shown) <= MOST_PICTURES:
         return None
     try:
-        files = [_file_of(one) for one in shown]
+        files = [_file_of(entry) for entry in shown]
         pictures = [_read(file) for file in files if file is not None]
     except (OSError, ValueError):  # no name of a file, no picture, a damaged one, one of too many pixels
         return None

@@ -38,32 +38,32 @@ class Places:
     prompt: Mapping[str, Any]
     type_of: Callable[[str], NodeType | None]
 
-    def to_tap(self, node: str) -> list[Wire]:
+    def wires_to_tap(self, node: str) -> list[Wire]:
         """The wires to tap for a node to be recorded; none where it does not sample."""
         declares = self._node_type(node)
         wires = self._wires_into(node) if declares.gives_samples else []
         if not wires or not declares.samples:  # asked last: a class may list folders to answer
             return []
-        direct = [one for one in wires if is_pipe(one.kind) or (one.kind == MODEL and one.name in declares.models)]
+        direct = [wire for wire in wires if is_pipe(wire.kind) or (wire.kind == MODEL and wire.name in declares.models)]
         begins = "GUIDER" in declares.outputs or declares.starts_from(STARTS | {"VAE"})  # it makes latents of pictures
         return direct + (list(self._behind(wires)) if begins else [])
 
     def may_sample(self, node: str) -> bool:
         """Whether a node could be a sampler: one that is tapped for, or makes latents of something that is shut."""
         declares = self._node_type(node)
-        latents = "LATENT" in declares.outputs and any(is_opaque(one.kind) for one in self._wires_into(node))
-        return (latents and declares.is_seeded) or bool(self.to_tap(node))
+        latents = "LATENT" in declares.outputs and any(is_opaque(wire.kind) for wire in self._wires_into(node))
+        return (latents and declares.is_seeded) or bool(self.wires_to_tap(node))
 
     def _behind(self, wires: list[Wire]) -> Iterator[Wire]:
         """The wires to tap behind these: into the makers of what is not opened, and into what those are made with."""
-        waiting, seen = [one for one in wires if self._is_shut(one)], set()
+        waiting, seen = [wire for wire in wires if self._is_shut(wire)], set()
         while waiting:
             source = waiting.pop().source
-            for one in self._wires_into(source) if source not in seen else []:
-                if self._is_shut(one):
-                    waiting.append(one)
-                elif one.kind != MODEL or "CONDITIONING" in self._node_type(source).kinds.values():
-                    yield one
+            for wire in self._wires_into(source) if source not in seen else []:
+                if self._is_shut(wire):
+                    waiting.append(wire)
+                elif wire.kind != MODEL or "CONDITIONING" in self._node_type(source).kinds.values():
+                    yield wire
             seen.add(source)
 
     def _is_shut(self, wire: Wire) -> bool:
@@ -81,7 +81,7 @@ class Places:
         pairs = ((name, value) for name, value in inputs.items() if isinstance(value, list) and len(value) == 2)
         ends = [(name, *end) for name, end in pairs if isinstance(end[0], str) and isinstance(end[1], int)]
         wires = [Wire(node, name, source, slot, self._kind_of(node, name, source, slot)) for name, source, slot in ends]
-        return [one for one in wires if one.kind and declares.takes(one.name, one.kind)]
+        return [wire for wire in wires if wire.kind and declares.takes(wire.name, wire.kind)]
 
     def _kind_of(self, node: str, name: str, source: str, slot: int) -> str:
         """The type of a wire, as its reader says where its source gives anything; empty where it holds no MODEL."""
@@ -94,7 +94,7 @@ class Places:
         return carries if carries == MODEL or carries in ANY or is_opaque(carries) else ""
 
 
-def with_taps(
+def add_taps(
     prompt: Mapping[str, Any], type_of: Callable[[str], NodeType | None], inputs: Mapping[str, Any]
 ) -> tuple[dict, list[str]]:
     """The prompt with one tap on each output by which a MODEL comes to a sampling node, and the ids of the taps.
@@ -103,7 +103,7 @@ def with_taps(
     its model.
     """
     tapped, made, places = dict(prompt), {}, Places(prompt, cache(type_of))
-    for wire in dict.fromkeys(wire for node in prompt for wire in places.to_tap(node)):
+    for wire in dict.fromkeys(wire for node in prompt for wire in places.wires_to_tap(node)):
         kind, given = (TAP, "model") if wire.kind == MODEL else (PIPE_TAP, "pipe")
         tap = made.setdefault((kind, wire.source, wire.slot), _free_id(tapped, wire))
         tapped[tap] = {"class_type": kind, "inputs": {given: [wire.source, wire.slot], **inputs}}
@@ -112,7 +112,7 @@ def with_taps(
     return tapped, list(made.values())
 
 
-def with_epoch(prompt: Mapping[str, Any], epoch: int, measure: int = 0) -> dict:
+def set_epoch(prompt: Mapping[str, Any], epoch: int, measure: int = 0) -> dict:
     """The prompt with an epoch on whatever records: in another one the host samples again.
 
     That is what records by itself, which has no tap, and the taps of an earlier job that is queued once more. The
@@ -121,12 +121,12 @@ def with_epoch(prompt: Mapping[str, Any], epoch: int, measure: int = 0) -> dict:
     settings = {"epoch": epoch, "measure": measure}
     wanted = {name: value for name, value in settings.items() if value}
 
-    def with_settings(node: Any) -> Any:
+    def add_settings(node: Any) -> Any:
         kind, inputs = within(node, "class_type"), within(node, "inputs")
         given = settings if kind in (TAP, PIPE_TAP) else wanted if kind in SELF_RECORDING else {}
         return {**node, "inputs": {**inputs, **given}} if given and isinstance(inputs, Mapping) else node
 
-    return {name: with_settings(node) for name, node in prompt.items()}
+    return {name: add_settings(node) for name, node in prompt.items()}
 
 
 def _free_id(taken: Mapping[str, Any], wire: Wire) -> str:

@@ -38,21 +38,21 @@ class Wanted:
 
 
 def watch_prompts() -> None:
-    """Let the host's server hand every prompt to `on_prompt`; without one nobody asks."""
+    """Let the host's server hand every prompt to `handle_prompt`; without one nobody asks."""
     server = prompt_server()
     if server is not None:
         server.app.middlewares.extend((guarding_our_routes, noting_who_asks))
-        server.add_on_prompt_handler(on_prompt)
+        server.add_on_prompt_handler(handle_prompt)
 
 
-def on_prompt(body: Mapping[str, Any]) -> Mapping[str, Any]:
+def handle_prompt(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request with taps where it asks for them, and with its user; a fault of ours costs it its records alone."""
     try:
         wanted = requested_taps(body)
-        return _with_ours(body, {}) if wanted is None else _tap_prompt(body, wanted)
+        return _add_our_facts(body, {}) if wanted is None else _tap_prompt(body, wanted)
     except Exception:
         logging.warning("Guidance Geometry: this job is not recorded", exc_info=True)
-        return _with_ours(body, {})
+        return _add_our_facts(body, {})
 
 
 def requested_taps(body: Mapping[str, Any]) -> Wanted | None:
@@ -77,14 +77,14 @@ def _counted(value: Any, most: int, usual: int) -> int:
 
 
 def _tap_prompt(body: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
-    prompt, _ = host.editor.tap_places.with_taps(body["prompt"], host.editor.node_types.declaration_of, asdict(wanted))
+    prompt, _ = host.editor.tap_places.add_taps(body["prompt"], host.editor.node_types.declaration_of, asdict(wanted))
     places = host.editor.tap_places.Places(body["prompt"], cache(host.editor.node_types.declaration_of))
     samplers = [node for node in body["prompt"] if places.may_sample(node)]
-    prompt = host.editor.tap_places.with_epoch(prompt, wanted.epoch, wanted.measure)
-    return _with_ours({**body, "prompt": prompt}, {"record": True, **asdict(wanted), SAMPLERS: samplers})
+    prompt = host.editor.tap_places.set_epoch(prompt, wanted.epoch, wanted.measure)
+    return _add_our_facts({**body, "prompt": prompt}, {"record": True, **asdict(wanted), SAMPLERS: samplers})
 
 
-def _with_ours(body: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
+def _add_our_facts(body: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request with this under our key, and the user who asks: nothing of what it says there itself is kept."""
     extra = within(body, "extra_data") or {}
     if not isinstance(body, Mapping) or not isinstance(extra, Mapping):

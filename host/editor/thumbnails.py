@@ -46,10 +46,17 @@ ENDING = ".i16"
 
 @dataclass(frozen=True)
 class Sheets:
-    """files: {step: JPEG of rows x kinds pictures of size (w, h)}. samples: which row shows which.
+    """Small pictures of a run, one sheet a step.
 
-    gain, clipped: of the signed difference on grey. scale: length of the difference (rms over channels) that the
-    heat map shows as its warmest colour; it shows the square root of the length.
+    files: {step: JPEG of rows x kinds pictures}.
+    kinds: of the columns.
+    samples: that the rows show.
+    size: of one picture, [w, h] in pixels.
+    gain: factor of the signed difference on grey.
+    clipped: share of its values that grey cannot show.
+    scale: length of the difference (rms over channels) that the heat map shows as its warmest colour; it shows the
+        square root of the length.
+    note: how colours were made, in a sentence.
     """
 
     files: dict[int, bytes]
@@ -87,8 +94,8 @@ def _parts(trace: Trace, pictures: Pictures, step: int, samples: list[int]) -> d
     """{kind: [b, H, W, 3]} of one step; difference is signed, where is [b, H, W], nan marks what is unknown."""
     x = trace.require_tensor("x", step)[samples].float()
     unknown = torch.full_like(x, torch.nan)
-    kept = {name: trace.captured_tensor(name, step) for name in ("uncond", "cond", "guided")}
-    u, c, guided = (unknown if tensor is None else tensor[samples].float() for tensor in kept.values())
+    captured = [trace.captured_tensor(name, step) for name in ("uncond", "cond", "guided")]
+    u, c, guided = (unknown if tensor is None else tensor[samples].float() for tensor in captured)
     x = shown_state(x, float(trace.steps["sigma"][step]), str(trace.header.get("space")))
     tensors = {"x": x, "uncond": u, "cond": c, "guided": guided}
     shown = {name: pictures.image(tensor) for name, tensor in tensors.items()}
@@ -148,17 +155,17 @@ def mixable(trace: Trace, pictures: Mapping, keep: Callable[[bytes, str], dict])
     small = {step: _smaller(pictures_of(trace).linear(pair), len(pairs)) for step, pair in pairs.items()}
     height, width = next(iter(small.values())).shape[1:3]
     try:
-        kept = [{"i": step, **_write_colours(colours, keep)} for step, colours in small.items()]
+        files = [{"i": step, **_write_colours(colours, keep)} for step, colours in small.items()]
     except NotWritten:
         return {}
-    return {"mix": {"size": [width, height], "steps": kept}}
+    return {"mix": {"size": [width, height], "steps": files}}
 
 
 def _pair(trace: Trace, step: int, samples: Sequence[int]) -> Tensor | None:  # -> [2 b, C, ...]
     """u and c of a step, one after the other; None where one is not known."""
-    kept = [trace.captured_tensor(name, step) for name in ("uncond", "cond")]
-    rows = [tensor[list(samples)].float() for tensor in kept if tensor is not None]
-    pair = torch.cat(rows) if len(rows) == len(kept) else None
+    captured = [trace.captured_tensor(name, step) for name in ("uncond", "cond")]
+    rows = [tensor[list(samples)].float() for tensor in captured if tensor is not None]
+    pair = torch.cat(rows) if len(rows) == len(captured) else None
     return pair if pair is not None and bool(pair.isfinite().all()) else None
 
 

@@ -1,18 +1,22 @@
 """Who asks, and from where: with --multi-user the host knows its users by a header of their requests.
 
-A job keeps none of those headers; `taps.on_prompt` writes into it whose request it was.
+A job keeps none of those headers; `taps.handle_prompt` writes into it whose request it was.
 """
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import folder_paths
 from aiohttp import web
 from comfy.cli_args import args
 
 from ..server import prompt_server
+
+if TYPE_CHECKING:
+    from server import PromptServer
 
 ROUTES = "/guidance_geometry/"  # below which this pack answers; the host serves all below /api too
 JSON = "application/json"
@@ -64,7 +68,7 @@ def user_who_asks() -> str:
     return user_of(server, request)
 
 
-def user_of(server, request: web.Request) -> str:
+def user_of(server: PromptServer, request: web.Request) -> str:
     """The user of a request; without --multi-user there is one."""
     try:
         return server.user_manager.get_request_user_id(request)
@@ -82,13 +86,13 @@ def folder_of(user: str) -> Path | None:
 
 
 def require_known(user: str) -> str:
-    """The same user.  Raises 401 for one whom the host does not know."""
+    """The user, whom the host knows.  Raises 401 for any other."""
     if user == NOBODY:
         raise web.HTTPUnauthorized()
     return user
 
 
-def is_heard(server) -> bool:
+def is_heard(server: PromptServer) -> bool:
     """Whether a browser is connected that the running job's events go to.
 
     Without a client id they would go to all browsers, and so to all users.

@@ -52,13 +52,13 @@ def _contain_faults(execute: Callable) -> Callable:
 def _say_instead(cls: type[ViewNode], text: str, arguments: dict) -> io.NodeOutput:
     """The words in every place where the node would have shown something."""
     outputs, page = cls.define_schema().outputs, page_of(text)
-    has_pictures = any(one.get_io_type() == "IMAGE" for one in outputs)
+    has_pictures = any(output.get_io_type() == "IMAGE" for output in outputs)
     shown = (
         host.editor.saving.show_or_say(host.editor.saving.preview, page, cls, texts=[text])
         if has_pictures
         else {"text": [text]}
     )
-    return io.NodeOutput(*[_instead(one, text, page, arguments) for one in outputs], ui=shown)
+    return io.NodeOutput(*[_instead(output, text, page, arguments) for output in outputs], ui=shown)
 
 
 def _instead(output: Any, text: str, page: Tensor, arguments: dict) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath, PureWindowsPath
 
 from comfy_api.latest import io
@@ -49,7 +50,7 @@ def bad_prefix(prefix: str | None) -> str | None:
     return None
 
 
-def choice_input(name: str, options, tooltip: str) -> io.Combo.Input:
+def choice_input(name: str, options: Iterable[str], tooltip: str) -> io.Combo.Input:
     """A combo whose first option is the default."""
     options = list(options)
     return io.Combo.Input(name, options=options, default=options[0], tooltip=tooltip)

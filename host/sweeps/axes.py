@@ -12,7 +12,7 @@ from ...guidance.rules.kinds import Rule
 from ...sweeps.axes import RULE, WORDS, Axis, Value, Word, kind_of, places, suggest, value_at, word_of
 from ...sweeps.rules import knob_of, letters_of, refuse_unmatched, rule_named, with_knob
 from ..editor.checks import CheckedNode, insist, misfits, number
-from ..editor.rule_nodes import as_named, chain_by_name, rule_node_of, rules_by_name
+from ..editor.rule_nodes import chain_by_name, describe_rule_node, rule_node_of, rules_by_name
 from .conditions import Asked
 from .runs import Settings
 
@@ -102,4 +102,4 @@ def _names(rule: Rule) -> list[str]:
 def _names_of(kind: type[Rule]) -> list[str]:
     """What the rules of a class are called: by their node, then by the class itself."""
     node = rule_node_of(kind)
-    return [*(as_named(node).names if node else []), kind.__name__]
+    return [*(describe_rule_node(node).names if node else []), kind.__name__]

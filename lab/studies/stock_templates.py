@@ -29,10 +29,10 @@ class Sampling(NamedTuple):
 
 def sampling_of(nodes: Mapping[str, FlatNode]) -> Sampling:
     """How a flattened workflow samples, with the taps of a job."""
-    from ...host.editor.tap_places import with_taps
+    from ...host.editor.tap_places import add_taps
 
     prompt = wires_alone(nodes)
-    tapped, taps = with_taps(prompt, types_of(nodes), {})
+    tapped, taps = add_taps(prompt, types_of(nodes), {})
     readers = [name for name in prompt if tapped[name] != prompt[name]]
     samplers = [
         name for name, node in nodes.items() if has_guider(node) or (name in readers and "GUIDER" not in node.outputs)

@@ -24,12 +24,12 @@ def graphs():
 
 
 def test_every_sampler_is_tapped_and_no_other_node_is(host, graphs):
-    from guidance_geometry.host.editor.tap_places import with_taps
+    from guidance_geometry.host.editor.tap_places import add_taps
 
     sampling = 0
     for title, nodes in graphs.items():
         prompt = wires_alone(nodes)
-        tapped, taps = with_taps(prompt, types_of(nodes), {})
+        tapped, taps = add_taps(prompt, types_of(nodes), {})
         sources = {tap: tapped[tap]["inputs"]["model"] for tap in taps}
         for name, node in prompt.items():
             reads = MODELS if node["class_type"] in SAMPLERS | GUIDERS else set()

@@ -14,7 +14,7 @@ from ...guidance.energies.protocol import Classifier
 from ...guidance.labels import entries_of, label_indices
 from ...guidance.vectors import gradient_mode
 from ...host.editor.checks import insist
-from ...host.editor.energy_inputs import EnergyNode, answering
+from ...host.editor.energy_inputs import EnergyNode, answer_misfit
 from ...host.editor.knob_inputs import input_for
 
 LARGEST_LEVEL = 255
@@ -58,7 +58,7 @@ class GGSegmentationEnergy(EnergyNode):
         image: io.Image.Type | None = None,
         mask: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
-        insist(answering(classifier, "segmentation"))
+        insist(answer_misfit(classifier, "segmentation"))
         with gradient_mode():
             wanted = drawn_map(tuple(classifier.labels), classes, ignore_index, image, mask)
             return io.NodeOutput(SegmentationEnergy(classifier, wanted, average == "classes"))

@@ -17,7 +17,7 @@ from ...guidance.energies.reference import (
 )
 from ...guidance.printing import safe_text
 from ...host.editor.checks import insist
-from ...host.editor.energy_inputs import EnergyNode, answering
+from ...host.editor.energy_inputs import EnergyNode, answer_misfit
 from ...host.editor.knob_inputs import input_for
 from ...host.editor.widgets import choice_input
 from ...host.editor.wires import ClassifierWire
@@ -93,7 +93,7 @@ def perceived_reference(
     if classifier is None:
         raise ValueError(f"Comparing {compare} needs a network, and none is connected. Connect a Load Classifier.")
     if compare == "features":
-        insist(answering(classifier, "features", "text"))
+        insist(answer_misfit(classifier, "features", "text"))
         return FeatureEnergy(classifier, reference, spread)
     if not isinstance(classifier, classifiers.wired.ImageNetwork):
         raise ValueError(

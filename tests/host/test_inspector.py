@@ -19,7 +19,7 @@ import nodes  # noqa: F401 - the host has loaded it before any job
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.host.editor import live
 from guidance_geometry.host.editor.live import EVENT, SHARE, Job, Live
-from guidance_geometry.host.editor.panel_record import IN_MESSAGE, of_every_part, thin_record
+from guidance_geometry.host.editor.panel_record import IN_MESSAGE, record_with_parts, thin_record
 from guidance_geometry.host.editor.thumbnails import KINDS, MIXED_BYTES, SIDE, _smaller, mixable, thumbnails
 from guidance_geometry.nodes.inspector import GGInspector
 from guidance_geometry.nodes.trace_part import GGTracePart
@@ -161,14 +161,14 @@ def test_a_part_of_a_trace_goes_to_any_node(host):
 
 def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(host, tmp_path, monkeypatch):
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
-    record = of_every_part(two_parts(), None, 8)
+    record = record_with_parts(two_parts(), None, 8)
     assert (record["part"], list(record["parts"])) == ("video", ["audio"])
     sound = record["parts"]["audio"]
     assert (sound["part"], len(sound["steps"]), sound["latent"]["shape"]) == ("audio", 3, [4, 5, 7])
     assert [step["gamma"] for step in record["steps"] + sound["steps"]] == [3.0] * 3 + [7.0] * 3
     assert len(record["pictures"]["steps"]) == 3
     assert sound["pictures"] == {"note": "This part (audio) has no pictures."}
-    assert "parts" not in of_every_part(replace(two_parts(), parts={}), None, 0)
+    assert "parts" not in record_with_parts(replace(two_parts(), parts={}), None, 0)
     assert size_of(thin_record(record, "no room")) < IN_MESSAGE
     assert "parts" not in thin_record(record, "no room")
 

@@ -7,7 +7,7 @@ import torch
 
 from guidance_geometry import library as gg
 from guidance_geometry.dev.fixtures.subjects import every_subject
-from guidance_geometry.host.editor.tap_places import with_epoch
+from guidance_geometry.host.editor.tap_places import set_epoch
 from guidance_geometry.host.editor.taps import requested_taps
 from guidance_geometry.host.recording.measuring import measure_latent
 from guidance_geometry.measure.estimates import coarse
@@ -133,9 +133,9 @@ def test_a_sweep_shows_what_the_model_says_of_its_pictures():
 def test_a_job_that_is_queued_once_more_is_measured_wherever_it_is_recorded():
     kinds = {"1": "GGTap", "2": "GGGuidedSampler", "3": "KSampler"}
     before = {name: {"class_type": kind, "inputs": {"measure": 0}} for name, kind in kinds.items()}
-    later = with_epoch(before, 0, 3)
+    later = set_epoch(before, 0, 3)
     assert [node["inputs"]["measure"] for node in later.values()] == [3, 3, 0]
-    assert with_epoch(before, 0)["2"] == before["2"]
+    assert set_epoch(before, 0)["2"] == before["2"]
 
 
 SUBJECTS = {one.name: one for one in every_subject()}

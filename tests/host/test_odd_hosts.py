@@ -14,7 +14,7 @@ from comfy_extras.nodes_perpneg import PerpNeg
 
 from guidance_geometry.dev.fixtures.tiny_families import family, text
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.host.editor.panel_record import of_every_part
+from guidance_geometry.host.editor.panel_record import record_with_parts
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.verdict.report import report_of
 
@@ -91,7 +91,7 @@ def told(trace):
     """All words of the record: notes, report and what the inspector shows."""
     readable(trace)
     report = report_of(trace)
-    shown = of_every_part(trace, None, 0, report={"report": report.as_json()})
+    shown = record_with_parts(trace, None, 0, report={"report": report.as_json()})
     assert not {"Infinity", "-Infinity", "NaN"} & set(map(str, shown["steps"][0].values()))
     return "\n".join([*trace.header["notes"], report.text()])
 

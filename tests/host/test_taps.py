@@ -12,8 +12,8 @@ from comfy_extras import nodes_custom_sampler
 import nodes
 from guidance_geometry.host.editor import jobs, taps, users
 from guidance_geometry.host.editor.node_types import declaration_of
-from guidance_geometry.host.editor.tap_places import Places, with_epoch, with_taps
-from guidance_geometry.host.editor.taps import on_prompt, requested_taps
+from guidance_geometry.host.editor.tap_places import Places, add_taps, set_epoch
+from guidance_geometry.host.editor.taps import handle_prompt, requested_taps
 from guidance_geometry.host.recording.run_recorder import is_recorded
 from guidance_geometry.nodes.tap import GGPipeTap
 
@@ -40,7 +40,7 @@ def installed(host, monkeypatch):
 
 
 def tapped_and_made(prompt):
-    return with_taps(prompt, declaration_of, SETTINGS)
+    return add_taps(prompt, declaration_of, SETTINGS)
 
 
 def test_every_model_that_is_sampled_with_gets_one_tap_and_no_other_wire_changes():
@@ -54,7 +54,7 @@ def test_every_model_that_is_sampled_with_gets_one_tap_and_no_other_wire_changes
 
 
 def test_what_records_itself_is_told_apart_by_its_epoch():
-    later = with_epoch(GRAPH, 2)
+    later = set_epoch(GRAPH, 2)
     assert later["11"]["inputs"] == GRAPH["11"]["inputs"] | {"epoch": 2}
     assert {name for name in GRAPH if later[name] != GRAPH[name]} == {"11"}
 
@@ -130,7 +130,7 @@ def test_a_job_asks_in_its_extra_data_or_in_its_workflow(said, wanted):
     for body in ({"prompt": GRAPH, "extra_data": where} for where in (extra, workflow)):
         found = requested_taps(body)
         assert (found and (found.capture, found.uncond_steps, found.epoch)) == (wanted and (*wanted, 0))
-    assert wanted or on_prompt(body) is body
+    assert wanted or handle_prompt(body) is body
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch
     body = {"prompt": {}, "extra_data": {"guidance_geometry": {"record": True, "user": "him"}}}
 
     async def answer(request):
-        return on_prompt(body)["extra_data"]["guidance_geometry"]["user"]
+        return handle_prompt(body)["extra_data"]["guidance_geometry"]["user"]
 
     asked: Any = header or False
     said = asyncio.run(answer(None) if header is ... else users.noting_who_asks(request=asked, handler=answer))
@@ -163,10 +163,10 @@ def test_no_request_says_whose_job_it_is(monkeypatch, said, owner):
     monkeypatch.setattr(args, "multi_user", owner == "her")
     monkeypatch.setattr(taps, "user_who_asks", lambda: owner)
     forged = {**said, "user": "../him"} if isinstance(said, dict) else said
-    extra = on_prompt({"prompt": {}, "extra_data": {"guidance_geometry": forged, "other": 1}})["extra_data"]
+    extra = handle_prompt({"prompt": {}, "extra_data": {"guidance_geometry": forged, "other": 1}})["extra_data"]
     assert extra["other"] == 1
     assert "../him" not in str(extra)
-    assert jobs.owner_of(extra) == jobs.owner_of(on_prompt({"prompt": {}}).get("extra_data")) == owner
+    assert jobs.owner_of(extra) == jobs.owner_of(handle_prompt({"prompt": {}}).get("extra_data")) == owner
 
 
 CONDITIONED = {"model": "MODEL", "positive": "CONDITIONING"}

@@ -13,7 +13,7 @@ from guidance_geometry.figures.difference_grid import draw_differences
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.table import as_text
-from guidance_geometry.host.editor.panel_record import of_every_part
+from guidance_geometry.host.editor.panel_record import record_with_parts
 from guidance_geometry.tests.traces import exact_trace
 
 from .shown import FIGURE, in_a_workflow, ui_of
@@ -107,7 +107,7 @@ def test_a_run_opens_on_one_sample_everywhere():
     shown = next(sample for sample in (trace.median_sample(), 7) if sample)  # 7: any that an even choice leaves out
     strength = trace.column("M1").nanmean(dim=0)
     assert shown == int((strength - strength.nanmedian()).abs().argmin())
-    record = of_every_part(trace, None, 2, lambda data, ending: {"filename": "kept"})
+    record = record_with_parts(trace, None, 2, lambda data, ending: {"filename": "kept"})
     assert record["sample"] == shown
     assert shown in record["steps"][0]["subset"]
     assert shown in record["choices"]["samples"]
