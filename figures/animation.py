@@ -30,7 +30,7 @@ def over_the_run(order: Order, figure: Figure) -> Film:
     insist_on_steps(order.trace)
     steps, note = _strides(order.trace.n)
     durations = [STEP_MS] * (len(steps) - 1) + [LAST_STEP_MS]
-    pages = (figure.draw(order.of_step(step), figure.frames[0]) for step in steps)
+    pages = (figure.draw(order.choose_step(step), figure.frames[0]) for step in steps)
     return film_of(pages, durations, order.opaque, note)
 
 

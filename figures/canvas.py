@@ -21,7 +21,10 @@ from .palette import Theme
 from .words import holds_formula
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.backend_bases import RendererBase
     from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.transforms import Bbox
 
 Point = tuple[float, float]
 HEAD = 11.0  # length of an arrow head, the same for every arrow: heads are not data
@@ -66,8 +69,8 @@ class Box:
         """Whether the other lies inside."""
         return self.x <= other.x and self.y <= other.y and other.right <= self.right and other.bottom <= self.bottom
 
-    def with_margin(self, by: float) -> Box:
-        """The same box with a margin on all sides."""
+    def pad(self, by: float) -> Box:
+        """The box with a margin on all sides; a negative one narrows it."""
         return Box(self.x - by, self.y - by, self.w + 2 * by, self.h + 2 * by)
 
     def middle(self, width: float, height: float) -> Box:
@@ -109,7 +112,9 @@ class Canvas:
         self._place = Affine2D().scale(1, -1).translate(0, height).scale(1 / 72) + self._figure.dpi_scale_trans
         self._count = 0
 
-    def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dash=None, **more):
+    def line(
+        self, points: Sequence[Point], colour: str, width: float = 1.0, dash: Sequence[float] | None = None, **more
+    ):
         """A polyline. dash: on/off lengths in pixels. more: name, alpha, within (a Box that clips)."""
         from matplotlib.lines import Line2D
 
@@ -129,7 +134,9 @@ class Canvas:
         """An upright rectangle."""
         self.polygon([corner for corner, _ in box.edges], fill, edge, width, **more)
 
-    def arrow(self, tail: Point, tip: Point, colour: str, width: float, dash=None, **more) -> bool:
+    def arrow(
+        self, tail: Point, tip: Point, colour: str, width: float, dash: Sequence[float] | None = None, **more
+    ) -> bool:
         """An arrow whose head ends exactly at `tip`; below 8 px a dot, and False comes back."""
         (x0, y0), (x1, y1) = tail, tip
         length = float(np.hypot(x1 - x0, y1 - y0))
@@ -207,11 +214,11 @@ class Canvas:
         facts = {"Title": title, "Description": description, "Date": None, "Creator": "Guidance Geometry"}
         with rc_context({"svg.hashsalt": "guidance-geometry", "svg.fonttype": "path"}):
             self._figure.savefig(out, format="svg", metadata=facts, transparent=self.theme.paper is None)
-        text = out.getvalue() if not embedded else _with_metadata(out.getvalue(), embedded)
+        text = out.getvalue() if not embedded else _embed_metadata(out.getvalue(), embedded)
         size = f'width="{self.width * self.unit:g}" height="{self.height * self.unit:g}"'
         return re.sub(r'(<svg [^>]*?)width="[^"]*"([^>]*?)height="[^"]*"', rf"\1{size}\2", text, count=1)
 
-    def _add(self, artist, name: str | None = None, alpha: float | None = None, within: Box | None = None):
+    def _add(self, artist: Artist, name: str | None = None, alpha: float | None = None, within: Box | None = None):
         self._count += 1
         artist.set(zorder=2 + self._count * 1e-3, transform=self._place, gid=name, clip_on=within is not None)
         if alpha is not None:
@@ -226,12 +233,12 @@ class Canvas:
 
         return TransformedBbox(Bbox.from_extents(box.x, box.y, box.right, box.bottom), self._place)
 
-    def _box(self, extent) -> Box:
+    def _box(self, extent: Bbox) -> Box:
         y = self.height - extent.y1 / self.unit
         return Box(extent.x0 / self.unit, y, extent.width / self.unit, extent.height / self.unit)
 
 
-def _with_metadata(svg: str, facts: Mapping) -> str:
+def _embed_metadata(svg: str, facts: Mapping) -> str:
     """The facts as ASCII JSON in a CDATA block right after the opening tag; a `]]>` inside is escaped."""
     block = json.dumps(facts).replace("]]>", "]]\\u003e")
     start = svg.index(">", svg.index("<svg")) + 1
@@ -261,7 +268,7 @@ def _stamp() -> type:
             super().__init__(*at, look.words, path_effects=look.effects(), **look.font())
             self.look = look
 
-        def draw(self, renderer):
+        def draw(self, renderer: RendererBase):
             if hasattr(renderer, "buffer_rgba"):
                 x, y = self.get_transform().transform(self.get_position())
                 pixels, (left, below) = _word_pixels(self.look, self.figure.dpi)

@@ -33,7 +33,7 @@ class Caption:
 
     @property
     def text(self) -> str:
-        """The same as plain text."""
+        """Heading and facts as plain text."""
         facts = "; ".join(f"{name} {value}" for name, value in self.facts)
         return spell_out(f"{self.heading}: {facts}.")
 

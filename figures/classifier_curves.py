@@ -45,7 +45,7 @@ class Curve:
 
     @property
     def label(self) -> str:
-        """Its name on the page."""
+        """The name of the curve on the page."""
         return f"{self.name}: {self.role}" if self.role else self.name
 
 

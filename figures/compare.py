@@ -34,10 +34,14 @@ STRIP = Box(20, 336, 920, 412)  # it ends above the caption
 
 @dataclass(frozen=True)
 class Comparison:
-    """Distances of the states of two runs, rms over one sample: [k] at `steps`; the last one may be n, the end.
+    """Distances of the states of two runs.
 
-    relative: the same over the size of a state. floor: what rounding of the captured values explains.
-    parting_step: the first step whose relative distance is above 1 %, None if there is none.
+    steps: at which both were captured, [k]; the last one may be n, the end.
+    sigmas: noise levels there, [k].
+    distance: rms over one sample, [k].
+    relative: the distance over the rms of a state, [k].
+    floor: what rounding of the captured values explains of the distance, [k].
+    parting_step: the first step whose relative distance is above 1 %; None if there is none.
     obstacles: why the runs cannot be compared, one phrase each; empty if they can.
     """
 

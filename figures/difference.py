@@ -37,9 +37,15 @@ HIDDEN = (
 
 @dataclass(frozen=True)
 class DifferenceImages:
-    """Four batches of pictures [k B, H, W, 3] in 0..1, step by step, all samples of a step together.
+    """Batches of pictures [k B, H, W, 3], step by step, all samples of a step together.
 
-    difference = 0.5 + gain * change, one gain for all, clamped to 0..1. clipped_share: share of values beyond.
+    uncond, cond, guided: pictures of the predictions, in 0..1.
+    change: what the condition changes in them, signed.
+    difference: 0.5 + gain * change, clamped to 0..1.
+    steps: that are shown, [k].
+    gain: one for all.
+    clipped_share: share of the values of `difference` that were clamped.
+    how: how pictures were made, "decoded" or by linear colours.
     """
 
     uncond: Tensor
@@ -90,8 +96,8 @@ def insist_on_both(trace: Trace) -> None:
     if "cond" not in trace.tensors:
         raise NothingToShow(HIDDEN)
     if "uncond" not in trace.tensors:
-        own = trace.header.get("distilled_guidance")
-        raise NothingToShow(ONE_PREDICTION + (DISTILLED.format(own) if isinstance(own, int | float) else ""))
+        scale = trace.header.get("distilled_guidance")
+        raise NothingToShow(ONE_PREDICTION + (DISTILLED.format(scale) if isinstance(scale, int | float) else ""))
 
 
 def predictions_at(trace: Trace, step: int) -> tuple[Tensor, Tensor, Tensor]:  # 3 x [B, *latent]
@@ -112,19 +118,19 @@ def chosen_steps(text: str, trace: Trace) -> list[int]:
 
     Automatic choices leave out steps without an unconditional prediction.
     """
-    kept = trace.captured_steps
+    captured = trace.captured_steps
     words = text.strip().lower()
     if words in ("", "auto", "all"):
-        whole_steps = [step for step in kept if trace.stage[step] == "step"] or kept
+        whole_steps = [step for step in captured if trace.stage[step] == "step"] or captured
         return whole_steps if words == "all" else evenly(whole_steps, AUTO_STEPS)
     ranges = [_range(part) for part in dict.fromkeys(words.replace(";", ",").split(",")) if part.strip()]
-    beyond = next((str(each[-1]) for each in ranges if each[-1] > max(kept)), "")
-    chosen = [] if beyond else _each_once(ranges, max(kept))
-    wanted = beyond or ", ".join(map(str, filterfalse(set(kept).__contains__, chosen)))
+    beyond = next((str(each[-1]) for each in ranges if each[-1] > max(captured)), "")
+    chosen = [] if beyond else _each_once(ranges, max(captured))
+    wanted = beyond or ", ".join(map(str, filterfalse(set(captured).__contains__, chosen)))
     if wanted or not chosen:
         raise ValueError(
             f"steps asks for {shorten(wanted or repr(text), MOST_SAID)}, counted from 0; the trace kept "
-            f"{shorten(', '.join(map(str, kept)), MOST_SAID)}. Choose among these."
+            f"{shorten(', '.join(map(str, captured)), MOST_SAID)}. Choose among these."
         )
     return chosen
 

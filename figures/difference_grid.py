@@ -31,8 +31,8 @@ def draw_differences(trace: Trace, images: DifferenceImages, gain: float = 0.0) 
     frame = THEMES["light"].guided
     lines = [Line("", _name(trace, row), frame, [grey.pictures[row].numpy() for grey in greys]) for row in samples]
     clipped = max(grey.clipped_share for grey in greys)
-    own = "Grey is no difference; the colours say which way the condition pulls"
-    sentence = f"{own}." if gain else f"{own}, each step at its own gain."
+    meaning = "Grey is no difference; the colours say which way the condition pulls"
+    sentence = f"{meaning}." if gain else f"{meaning}, each step at its own gain."
     what = "decode(c) \u2212 decode(u)" if images.how == "decoded" else "F \u03b4"
     facts = [
         ("run", run_words(trace)),
@@ -59,7 +59,7 @@ def some_of(shown: Sequence, there: Sequence, word: str) -> str:
 
 
 def _page(caption: Caption, heads: Sequence[str], lines: Sequence[Line], steep: float) -> Canvas:
-    """As high as the rows need.  steep: height of a picture over its width."""
+    """The finished page, as high as its rows need.  steep: height of a picture over its width."""
     width = WIDTH - 2 * MARGIN
     room = (width * (1 - NAMES)) / len(heads) - GAP
     rows = len(lines) * (max(min(room * steep, HIGHEST), LEAST) + GAP)

@@ -34,9 +34,15 @@ NEEDED = "It takes both predictions and a difference above rounding. Raise cfg t
 
 @dataclass(frozen=True)
 class Curves:
-    """One sample: M19 and M19a [n], percentiles of M19 [n, 2], cfg, and the ends of an axis that holds what pushes.
+    """What is drawn of one sample.
 
-    effective: what it all comes to. size: of the difference of the predictions, nan where one was not made [n].
+    scale: M19 at every step, [n].
+    across: M19a, [n].
+    band: percentiles of M19 over the batch, [n, 2].
+    cfg: what the run was asked for.
+    low, high: ends of an axis that holds every scale that pushes.
+    effective: what the whole run comes to.
+    size: rms of the difference of the predictions, [n]; nan where one of them was not made.
     """
 
     scale: Tensor
@@ -75,11 +81,11 @@ class Curves:
 
 def curves_of(trace: Trace, sample: int) -> Curves:
     """What is drawn of one sample of a run."""
-    every = trace.column("M19")
+    scales = trace.column("M19")  # [n, B]
     low, high = scale_axes(trace)[sample].tolist()
     acted = EffectiveScale.of(trace.of_samples(slice(sample, sample + 1)))
-    own = (every[:, sample], trace.column("M19a")[:, sample], band(every), cfg_of(trace), low, high)
-    return Curves(*own, acted, trace.column("M2")[:, sample])
+    across, size = (trace.column(name)[:, sample] for name in ("M19a", "M2"))
+    return Curves(scales[:, sample], across, band(scales), cfg_of(trace), low, high, acted, size)
 
 
 def acts_like(acted: EffectiveScale, cfg: float) -> str:

@@ -17,11 +17,17 @@ IN_GALLERY, IN_STORY = ("gallery",), ("gallery", "story")
 class Figure:
     """What is known of a figure, in one place.
 
-    name: the word in the node's menu. heading, sentence: of its caption, in which {x} stands for a symbol of SYMBOLS.
-    alt: the picture in one line. parts: what is drawn. draw: makes a page of it. series: figures that share one layout,
-    so that nothing moves from one to the next. places: of "gallery" and "story". by_classifier: its example is
-    a run that a classifier guided. of_step: it shows one step, which its caption names. film, frames: how an animation
-    is made and of which pages; a still has neither.
+    name: the word in the node's menu.
+    heading, sentence: of its caption, in which {x} stands for a symbol of SYMBOLS.
+    alt: the picture in one line.
+    parts: what is drawn.
+    draw: makes a page of it.
+    series: figures that share one layout, so that nothing moves from one to the next.
+    places: of "gallery" and "story".
+    by_classifier: its example is a run that a classifier guided.
+    of_step: it shows one step, which its caption names.
+    film: how an animation is made; None for a still.
+    frames: the pages of an animation.
     """
 
     name: str
@@ -38,7 +44,7 @@ class Figure:
     frames: tuple[Figure, ...] = field(default=(), repr=False)
 
     def caption(self, facts: Iterable[tuple[str, str]], beside: str = "") -> Caption:
-        """Its heading and sentence, with these facts.  beside: the few that stand beside the heading"""
+        """The caption of a page, with these facts.  beside: the few that stand beside the heading"""
         return Caption(self.heading, self.sentence.format(**SYMBOLS), tuple(facts), beside)
 
 

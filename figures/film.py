@@ -30,7 +30,15 @@ MODEL_TAG, MAKE_TAG = 0x0110, 0x010F  # where the host keeps the prompt, and fro
 
 @dataclass(frozen=True, repr=False)
 class Film:
-    """Drawn frames [k, H, W, 4] uint8, how long each is shown in ms, and their captions; printed, it is its text."""
+    """A figure as frames, one or several; printed, it is its text.
+
+    frames: RGBA pixels, [k, H, W, 4] uint8.
+    durations: how long each is shown, in milliseconds; [k].
+    captions: of each, [k].
+    last: the page of the last frame, for SVG.
+    opaque: there is paper behind it, and alpha is 255.
+    note: what was left out; empty if nothing was.
+    """
 
     frames: np.ndarray
     durations: tuple[int, ...]
@@ -69,7 +77,7 @@ class Film:
         """Animated PNG, looping for ever; all colours where 3 MB hold it. embedded: facts to reopen the graph from."""
         info = _png_info(embedded or {})
         exact = self._encode("PNG", self.pages, pnginfo=info, compress_level=6)
-        return exact if len(exact) <= BUDGET else self._encode("PNG", self._in_few_colours(), pnginfo=info)
+        return exact if len(exact) <= BUDGET else self._encode("PNG", self._quantise(), pnginfo=info)
 
     def sheet(self, embedded: Mapping | None = None) -> bytes:
         """All frames on one PNG, row by row."""
@@ -105,7 +113,7 @@ class Film:
         shown = {"image/webp": self.webp()} if len(self.durations) > 1 else {"image/png": self.apng()}
         return {**shown, "text/plain": self.caption}
 
-    def _in_few_colours(self) -> list[Image]:
+    def _quantise(self) -> list[Image]:
         """The frames with one palette of 256 colours for all of them, as an animated PNG needs it."""
         from PIL import Image
 
@@ -122,8 +130,8 @@ class Film:
 
     def _encode(self, form: str, pages: list[Image], **options) -> bytes:
         out = io.BytesIO()
-        first, *rest = pages
-        first.save(out, form, save_all=True, append_images=rest, duration=list(self.durations), loop=0, **options)
+        first, *later = pages
+        first.save(out, form, save_all=True, append_images=later, duration=list(self.durations), loop=0, **options)
         return out.getvalue()
 
 

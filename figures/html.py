@@ -55,7 +55,7 @@ def summary(record: Mapping) -> str:
 
 
 def _scale(record: Mapping) -> str:
-    """Its cfg, and like which scale that acted, and what went across, where that is not plain guidance at cfg."""
+    """The cfg of a run; where that is not plain guidance, like which scale it acted, and what went across."""
     cfg, acted = record.get("cfg"), (record.get("report") or {}).get("effective") or {}
     scale, across = acted.get("scale"), acted.get("across") or 0.0
     if cfg is None or scale is None or (alike(scale, cfg) and across <= ALIKE):

@@ -186,7 +186,7 @@ def scale_bar(page: Plot, plane: Plane, where: str, area: Box):
     length = nice_length(BAR / plane.scale)
     words, pixels = f"{number(length)} rms", length * plane.scale
     w, up, down = extent(words, SMALL)
-    box = page.placer.anywhere((area.x, area.bottom), (max(w, pixels), up + down + 9), area.with_margin(-6))
+    box = page.placer.anywhere((area.x, area.bottom), (max(w, pixels), up + down + 9), area.pad(-6))
     _set_bar(page, (box.x, box.y + 4), pixels, where)
     page.canvas.text((box.x, box.y + 9), words, SMALL, page.theme.muted, name=f"{where}-bar-text")
 

@@ -36,10 +36,14 @@ RADII = (9.0, 13.0, 18.0, 26.0, 38.0, 54.0, 76.0, 104.0, 140.0, 180.0)
 
 @dataclass(frozen=True)
 class Sheet:
-    """A size of picture. All boxes in logical pixels; unit: device pixels per logical one.
+    """A size of picture, in logical pixels.
 
-    caption: where it stands, at its foot. plot: what is left where it is lowest. gutter: width of the column of labels
-    left of the predictions. margin: room for x_t right of it.
+    width, height: of the page.
+    unit: device pixels per logical one.
+    plot: what the lowest caption leaves.
+    caption: where it stands, at the foot.
+    gutter: width of the column of labels left of the predictions.
+    margin: room for x_t right of the plot.
     """
 
     width: float
@@ -113,8 +117,12 @@ class Hinge:
 class Arrangement:
     """What is drawn where.
 
-    points: of the drawing, in which what guidance adds is `gain` times as large as it is. line: a plane for the same to
-    scale, on a line above it; None where the drawing itself is to scale. top: the drawing begins below this.
+    plane: turns points into pixels.
+    points: of the drawing, by their names, in rms units; what guidance adds is `gain` times as large as it is.
+    hinge: the noise, turned into the plane; None where none is drawn.
+    gain: a power of two, 1 where the drawing is to scale.
+    line: a plane for the true points, on a line above the drawing; None where that is to scale.
+    top: the drawing begins below this, in logical pixels.
     """
 
     plane: Plane
@@ -157,7 +165,7 @@ def gain_of(positions: Positions) -> int:
 
 
 def enlarge(positions: Positions, gain: int) -> Positions:
-    """The same with what guidance adds to u `gain` times as large, and the step on the ray that x -> D becomes."""
+    """Positions with what guidance adds to u `gain` times as large, and the step on the ray that x -> D becomes."""
     points, (u_along, u_across) = positions.points, positions.points["u"]
 
     def far(name: str) -> Place:
@@ -321,13 +329,13 @@ class Placer:
 
     def is_clear(self, box: Box) -> bool:
         """Whether a box lies on the sheet and touches nothing."""
-        return self._is_free(box, self.area) and self._crossing_cost(box.with_margin(2.0)) == 0
+        return self._is_free(box, self.area) and self._crossing_cost(box.pad(2.0)) == 0
 
     def _is_free(self, box: Box, area: Box) -> bool:
         return area.holds(box) and not any(box.meets(other, 4.0) for other in self.obstacles)
 
     def _crossing_cost(self, box: Box) -> float:
-        wide = box.with_margin(4.0)
+        wide = box.pad(4.0)
         return CROSSING * sum(crosses(p, q, wide) for p, q in self.lines)
 
 

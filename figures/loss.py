@@ -29,10 +29,10 @@ def draw_loss(losses: Sequence[float], labels: int, theme: Theme = THEMES["light
     for value, words in ((0.0, "0"), (chance, f"{chance:.2f}")):
         set_level(canvas, FRAME, plot.at(0, value)[1], words, 12)
     set_lines(canvas, (FRAME.right, plot.at(0, chance)[1] - 22), [f"guessing among {labels} labels"], 1.0)
-    for values, style in ((losses, (theme.uncond, 1.0)), (mean, (theme.guided, 2.0))):
+    lines = (("loss", losses, theme.uncond, 1.0, 0.35), ("mean", mean, theme.guided, 2.0, None))
+    for name, values, colour, width, alpha in lines:
         points = [plot.at(step, value) for step, value in enumerate(values)]
-        pale = {"alpha": 0.35, "name": "loss"} if values is losses else {"name": "mean"}
-        canvas.line(points if len(points) > 1 else points * 2, *style, **pale)
+        canvas.line(points if len(points) > 1 else points * 2, colour, width, name=name, alpha=alpha)
     set_lines(canvas, (FRAME.x, FRAME.bottom + 10), ["step 1"], 0.0)
     set_lines(canvas, (FRAME.right, FRAME.bottom + 10), [f"step {len(losses)}"], 1.0)
     return canvas

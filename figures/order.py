@@ -21,9 +21,14 @@ from .scene import Scene, scene_of
 class Order:
     """One figure's choices.
 
-    step, sample: None picks the default step and the median sample. size: of SHEETS. theme: of THEMES. pictures: how to
-    show tensors, None leaves thumbnails out. photo [H, W, 3] in 0..1: noised in place of the run's own picture (noise
-    levels). steady: keep room for the noise, so that nothing moves from one page to the next.
+    trace: of the run.
+    step: from 0; None picks the default step.
+    sample: from 0; None picks the median sample.
+    size: of SHEETS.
+    theme: of THEMES.
+    pictures: how to show tensors; None leaves thumbnails out.
+    photo: noised in place of the run's own picture (noise levels), [H, W, 3] in 0..1.
+    steady: keep room for the noise, so that nothing moves from one page to the next.
     """
 
     trace: Trace
@@ -70,8 +75,8 @@ class Order:
             return None
         guide = {term.name for term in trace.terms if term.guides}
         name = next((name for name in trace.tensors if name in guide), "cond")
-        kept = [trace.captured_tensor(each, step) for each in ("uncond", name)]
-        u, other = (None if tensor is None else tensor[sample][None].float() for tensor in kept)
+        captured = [trace.captured_tensor(each, step) for each in ("uncond", name)]
+        u, other = (None if tensor is None else tensor[sample][None].float() for tensor in captured)
         if u is None or other is None or not bool((u + other).isfinite().all()):
             return None
         return draw_on_grey(self.pictures.difference(u, other if name == "cond" else u + other))
@@ -80,8 +85,8 @@ class Order:
         """Thumbnails of another step of the same image, by role."""
         return step_pictures(self.trace, step, self.scene.facts.sample, self.pictures) if self.pictures else {}
 
-    def of_step(self, step: int) -> Order:
-        """The same of another step of the same image."""
+    def choose_step(self, step: int) -> Order:
+        """The order for another step of the same image."""
         return replace(self, step=step, sample=self.scene.facts.sample)
 
 

@@ -26,8 +26,15 @@ MARK = 12.0  # side of the square that a marker keeps free of labels
 
 @dataclass
 class Plot:
-    """A plane being drawn.  pictures: thumbnails by role; side: side length of the large ones; faint_names: roles in
-    grey."""
+    """A plane being drawn.
+
+    canvas: the page.
+    sheet: its boxes.
+    placer: finds room for labels.
+    pictures: thumbnails by role, [H, W, 3].
+    side: of the large thumbnails, in logical pixels.
+    faint_names: roles whose names are grey.
+    """
 
     canvas: Canvas
     sheet: Sheet
@@ -42,7 +49,7 @@ class Plot:
         sheet, canvas = order.sheet, order.canvas()
         box = caption_box(sheet.caption, caption)
         set_caption(canvas, box, caption)
-        placer = Placer(Box(0, 0, sheet.width, sheet.height).with_margin(-6), obstacles=[box.with_margin(8)])
+        placer = Placer(Box(0, 0, sheet.width, sheet.height).pad(-6), obstacles=[box.pad(8)])
         return cls(canvas, sheet, placer, pictures, min(THUMB, sheet.margin - 26), **more)
 
     @property
@@ -124,7 +131,7 @@ class Page(Plot):
         if "end" not in self.parts or self.scene.positions.end is None:
             return None
         at = self.plane.at(self.scene.positions.end)
-        return at if self.room.with_margin(-EDGE).holds(Box(*at, 0, 0)) else None
+        return at if self.room.pad(-EDGE).holds(Box(*at, 0, 0)) else None
 
     @property
     def end(self) -> Point | None:
@@ -144,8 +151,8 @@ def draw_missing(order: Order, scene: Scene, caption: Caption) -> Drawing:
     """The page of a scene in which something is missing: what, in the middle."""
     page = Plot.on(order, caption, {})
     canvas = page.canvas
-    said = ((scene.missing, HEADING, canvas.theme.ink), (scene.advice, SENTENCE, canvas.theme.muted))
-    lines = ((few_lines(words, size, canvas.width - 60, MOST_LINES), size, colour) for words, size, colour in said)
+    sentences = ((scene.missing, HEADING, canvas.theme.ink), (scene.advice, SENTENCE, canvas.theme.muted))
+    lines = ((few_lines(words, size, canvas.width - 60, MOST_LINES), size, colour) for words, size, colour in sentences)
     block = Block(tuple((Run(line, size, colour),) for some, size, colour in lines for line in some))
     (wide, high), free = block_size(block), caption_box(order.sheet.caption, caption).y
     set_block(canvas, block, ((canvas.width - wide) / 2, min(0.36 * canvas.height, free - high - 16)), "missing")

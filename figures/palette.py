@@ -10,7 +10,18 @@ from . import BACKGROUNDS
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of one background. paper is None where the file stays transparent; halo surrounds text on paper."""
+    """Colours of one background, as #RRGGBB.
+
+    name: of the background.
+    paper: behind everything; None where the file stays transparent.
+    halo: around text.
+    ink: of text and lines.
+    muted: of what matters less.
+    hair: of hairlines.
+    uncond, cond, guided: of the predictions.
+    noise: of injected noise.
+    rule: of what other rules add.
+    """
 
     name: str
     paper: str | None

@@ -132,9 +132,9 @@ def step_pictures(trace: Trace, step: int, sample: int, pictures: Pictures) -> M
     """
     if not pictures.can_show(trace.latent_shape):
         return {}
-    kept = {name: trace.captured_tensor(name, step) for name in ("x", "uncond", "cond", "guided")}
-    kept = {name: tensor[sample].float() for name, tensor in kept.items() if tensor is not None}
-    shown = {role: kept[name] for role, name in NAMES.items() if name in kept}
+    captured = {name: trace.captured_tensor(name, step) for name in ("x", "uncond", "cond", "guided")}
+    present = {name: tensor[sample].float() for name, tensor in captured.items() if tensor is not None}
+    shown = {role: present[name] for role, name in NAMES.items() if name in present}
     if {"u", "c"} <= set(shown):
         shown["G"] = shown["u"] + float(trace.steps["gamma"][step]) * (shown["c"] - shown["u"])
     after = trace.captured_tensor("x", step + 1) if step + 1 < trace.n else trace.tensors.get(END)

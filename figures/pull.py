@@ -37,7 +37,7 @@ from .order import Drawing, Order
 from .page import Page, draw_missing, tallest_box
 from .palette import PENS
 from .pictures import Greyed, grey_words
-from .scene import Scene, as_recorded, scene_of
+from .scene import Scene, plain_view, scene_of
 from .step_figure import BAND, set_ends, set_gain, set_noise
 from .words import SYMBOLS, number, percent
 
@@ -53,9 +53,12 @@ OTHER = 1e-6  # of the ray: below this, what is left of D is rounding
 class Pull:
     """The scene with its points renamed: u, c, G are the ends of the step without, with once, and with w times g.
 
-    kappa: dx'/dD of this step. gradient: kappa g in rms units. by_difference: g is the difference of two predictions.
-    agreement: cos(g, delta) and |g| / |delta| (M18), None where one of them is unknown or zero. other: rms of what
-    other rules added to the prediction without the gradient.
+    scene: the step.
+    kappa: dx'/dD of this step.
+    gradient: kappa g in the plane, in rms units.
+    by_difference: g is the difference of two predictions.
+    agreement: cos(g, delta) and |g| / |delta| (M18); None where one of them is unknown or zero.
+    other: rms of what other rules added to the prediction without the gradient.
     """
 
     scene: Scene
@@ -72,7 +75,7 @@ def pull_of(trace: Trace, step: int | None, sample: int | None) -> Pull:
     record = GramRecord(trace.record.vectors, trace.record.K[chosen.facts.step, chosen.facts.sample])
     kappa, gamma = (float(trace.steps[name][chosen.facts.step]) for name in ("kappa", "gamma"))
     name = known_gradient(trace, record)
-    view = partial(by_gradient, name) if name else as_recorded
+    view = partial(gradient_view, name) if name else plain_view
     scene = scene_of(trace, chosen.facts.step, chosen.facts.sample, view)
     agreement = _agreement(record, name) if name else None
     pull = Pull(
@@ -94,7 +97,7 @@ def known_gradient(trace: Trace, record: GramRecord) -> str | None:
     return next((name for name in guide if bool(record.dot(name, name).isfinite())), None)
 
 
-def by_gradient(name: str, record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
+def gradient_view(name: str, record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
     """A view of the scene: a gradient in the place of delta, and in the place of u the prediction without it.
 
     P = u + gamma delta    w = <D - P, g> / <g, g>    the rest of D - P stays "D-G"
@@ -196,7 +199,7 @@ def _draw(page: Page, pull: Pull):
 
 
 def _set_line(page: Page, line: Plane):
-    """The same to scale, on a line above a drawing that is not."""
+    """Draw the step to scale, on a line above a drawing that is not."""
     real = page.scene.positions.points
     start, step = line.at(real["x"]), math.hypot(*real["u"])
     share = percent(math.dist(real["u"], real["c"]) / step)

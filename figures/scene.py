@@ -38,7 +38,20 @@ NOT_FINITE = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What a caption prints of a step.  run: model and sampler. strength: M1. elements: N of a sample."""
+    """What a caption prints of a step.
+
+    run: model and sampler, in words.
+    step: from 0.
+    steps: of the run.
+    sample: from 0.
+    samples: of the batch.
+    median: the sample is the median of the batch.
+    sigma, sigma_next: noise levels before and after the step.
+    gamma: guidance scale.
+    strength: M1.
+    elements: N, numbers of a sample.
+    space: "ve" or "flow".
+    """
 
     run: str
     step: int
@@ -59,11 +72,16 @@ class Positions:
     """Where things lie in the plane of a step, in rms units.
 
     points: {name: (along, across)}; x is the origin, u lies on the first axis, delta points across. Names: x, u, c, G,
-    D, tip (after the deterministic step), and along, the foot of D on the line of delta, where `across` is there.
-    noise, other: rms of the injected noise and of D - G. residual: |x' - x| outside the plane, as a share of it. end,
-    end_outside: foot of the run's end in the plane, and its height over it; None without pictures. across: of the push
-    D - c its scale along delta, M19, its share across, M19a, and how much of that part leaves the plane; None where
-    nothing goes across, or D holds more than guidance. notes: what else to say.
+        D, tip (after the deterministic step), and along, the foot of D on the line of delta, where `across` is there.
+    noise: rms of the injected noise.
+    other: rms of D - G.
+    other_outside: rms of what of D - G leaves the plane.
+    residual: |x' - x| outside the plane, as a share of it.
+    end: foot of the run's end in the plane; None without pictures.
+    end_outside: height of the run's end over the plane.
+    across: of the push D - c its scale along delta, M19, its share across, M19a, and how much of that part leaves the
+        plane; None where nothing goes across, or D holds more than guidance.
+    notes: what else to say.
     """
 
     points: Mapping[str, Place] = field(default_factory=dict)
@@ -87,12 +105,12 @@ class Scene:
     advice: str = ""
 
 
-def as_recorded(record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
+def plain_view(record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
     """The view of classifier-free guidance: the record as it is, whatever else was recorded beside it."""
     return record.part(VECTORS), gamma
 
 
-def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, view: View = as_recorded) -> Scene:
+def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, view: View = plain_view) -> Scene:
     """Read one step of one sample out of a trace; None picks the default step and the median sample.
 
     view: what the two predictions and their difference are, from the record and its scale to another record and scale.
@@ -120,7 +138,7 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
     if missing := _missing(trace, step, record, gamma):
         return Scene(facts, Positions(), *missing)
     positions = _positions(record, gamma, trace.count, float(trace.steps["floor"][step]))
-    if view is not as_recorded:
+    if view is not plain_view:
         return Scene(facts, positions)
     scale, share = (float(trace.column(name)[step, sample]) for name in ("M19", "M19a"))
     split = _split(record, gamma, scale, share, positions.points)

@@ -24,9 +24,13 @@ ENDS = torch.tensor([0.1, 0.9], dtype=torch.float64)  # percentiles of a batch t
 
 @dataclass(frozen=True)
 class Plot:
-    """A panel: its box, the ends of its vertical axis, and whether that counts powers of ten.
+    """A panel of curves over the steps.
 
-    count: steps. margin: room beside the first and the last of them, in steps.
+    box: in logical pixels.
+    low, high: ends of its vertical axis; powers of ten where `powers` is set.
+    count: of steps.
+    powers: the vertical axis is logarithmic.
+    margin: room beside the first and the last step, in steps.
     """
 
     box: Box
@@ -57,7 +61,9 @@ def set_axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequen
     set_lines(canvas, (box.x - 20, box.bottom + 8), ("step", "\u03c3"), 1.0)
 
 
-def set_line(canvas: Canvas, plot: Plot, values: Tensor, colour: str, width: float, dash=None, **more):
+def set_line(
+    canvas: Canvas, plot: Plot, values: Tensor, colour: str, width: float, dash: Sequence[float] | None = None, **more
+):
     """A line through every stretch of known values [n].  more: of `Canvas.line`"""
     for steps in stretches(values):
         if len(steps) > 1:

@@ -75,7 +75,7 @@ def _draw(page: Page):
 
 
 def _set_line(page: Page, line: Plane):
-    """The same to scale, on a line above a drawing that is not."""
+    """Draw the step to scale, on a line above a drawing that is not."""
     real = page.scene.positions.points
     share = math.dist(real["u"], real["c"]) / math.hypot(*real["u"])
     set_line_words(page, line, f"{SYMBOLS['delta']} is {percent(share)} of the way to {SYMBOLS['u']}")

@@ -43,10 +43,10 @@ def kept_steps(trace: Trace, each: int) -> list[int]:
 
 def left_out(trace: Trace) -> str:
     """What a table of all samples lacks, as a sentence; nothing where it holds every step."""
-    kept = len(kept_steps(trace, trace.batch))
-    if kept == trace.n:
+    steps = len(kept_steps(trace, trace.batch))
+    if steps == trace.n:
         return ""
-    return f"The files hold {kept:,} of {trace.n:,} steps, evenly: at most {MOST_ROWS:,} rows. Save Trace keeps all."
+    return f"The files hold {steps:,} of {trace.n:,} steps, evenly: at most {MOST_ROWS:,} rows. Save Trace keeps all."
 
 
 def spent_on_passes(trace: Trace) -> list[str]:
@@ -98,7 +98,7 @@ def as_csv(trace: Trace) -> str:
 
 
 def as_json(trace: Trace) -> str:
-    """The same rows with the facts of the run and the names and units of the metrics; undefined numbers are null."""
+    """All steps, samples and metrics as JSON, with facts of the run, names and units; undefined numbers are null."""
     facts = {name: trace.header.get(name) for name in FACTS}
     metrics = {name: {"name": metric.name, "unit": metric.unit} for name, metric in trace.metrics.items()}
     table = {"run": facts, "metrics": metrics, "note": left_out(trace), "rows": rows_of(trace)}

@@ -117,8 +117,8 @@ def cut(words: str, width: float, measure: Callable[[str], float]) -> str:
     """Words no wider than `width`, with an ellipsis where not all of them are.  measure: the width of some words."""
     if measure(words) <= width:
         return words
-    kept = bisect_right(range(len(words)), width, key=lambda count: measure(f"{words[:count]}\u2026")) - 1
-    return f"{words[: max(kept, 0)].rstrip()}\u2026"
+    letters = bisect_right(range(len(words)), width, key=lambda count: measure(f"{words[:count]}\u2026")) - 1
+    return f"{words[: max(letters, 0)].rstrip()}\u2026"
 
 
 def few_lines(words: str, size: float, width: float, most: int) -> list[str]:
@@ -134,7 +134,7 @@ def wrap_lines(words: str, size: float, width: float) -> Iterator[str]:
 
 
 def fill_lines(words: str, width: float, measure: Callable[[str], float]) -> Iterator[str]:
-    """The same in any type.  measure: the width of some words."""
+    """Lines no wider than `width`, broken at spaces outside of equations.  measure: the width of some words."""
     space = measure("n n") - 2 * measure("n")
     line, taken = [], 0.0
     for word in (cut(word, width, measure) for word in _GAPS.split(words)):

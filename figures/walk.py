@@ -77,7 +77,15 @@ class Walk:
 
 @dataclass(frozen=True)
 class Leg:
-    """One step by the names of its points and vectors."""
+    """One step by the names of its points and vectors.
+
+    start: point before it.
+    tip: point after its deterministic part.
+    end: point after its noise.
+    step: vector from start to tip.
+    noise: vector from tip to end.
+    words: what the end is called.
+    """
 
     start: str
     tip: str
@@ -218,10 +226,10 @@ def draw_guided(order: Order, figure: Figure) -> Drawing:
     if not alone or walk_of(order.trace, step, sample).why:
         return draw_step(order, figure)
     record = GramRecord(order.trace.record.vectors, order.trace.record.K[step, sample])
-    by_gradient = pushed(record) and known_gradient(order.trace, record)
-    heading, sentence, parts = STEERED if by_gradient else CHANGED if pushed(record) else PLAIN
-    one = replace(figure, heading=heading, sentence=sentence, parts=parts)
-    return (draw_pull if by_gradient else draw_walk)(order, replace(one, series=(one,)))
+    by_classifier = pushed(record) and known_gradient(order.trace, record)
+    heading, sentence, parts = STEERED if by_classifier else CHANGED if pushed(record) else PLAIN
+    shown = replace(figure, heading=heading, sentence=sentence, parts=parts)
+    return (draw_pull if by_classifier else draw_walk)(order, replace(shown, series=(shown,)))
 
 
 def pushed(record: GramRecord) -> bool:

@@ -41,7 +41,7 @@ _PLAIN = {"u": "x\u0302\u2080", "c": "x\u0302\u2080|y", "x": "x_t", "delta": "\u
 
 
 def spell_out(words: str) -> str:
-    """The same with the symbols as plain characters, for text outside a picture."""
+    """Words with plain characters in the place of symbols, for text outside a picture."""
     for role in ("c", "u", "x", "delta"):
         words = words.replace(SYMBOLS[role], _PLAIN[role])
     return words
@@ -49,10 +49,10 @@ def spell_out(words: str) -> str:
 
 def holds_formula(words: str) -> bool:
     """Whether words hold symbols of this table and no other sign of a formula, as the text of a file may."""
-    rest = words
+    plain = words
     for symbol in SYMBOLS.values():
-        rest = rest.replace(symbol, "") if "$" in symbol else rest
-    return rest != words and not {"$", "\\"} & set(rest)
+        plain = plain.replace(symbol, "") if "$" in symbol else plain
+    return plain != words and not {"$", "\\"} & set(plain)
 
 
 def number(value: float) -> str:
