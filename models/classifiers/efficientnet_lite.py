@@ -168,5 +168,5 @@ def size_of(weights: Mapping[str, Tensor]) -> Size:
 
 
 def depth_of(size: Size) -> int:
-    """Its number of blocks."""
+    """The number of blocks of an EfficientNet-Lite."""
     return sum(scaled_depth(stage, size.depth) for stage in STAGES)

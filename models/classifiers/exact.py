@@ -28,7 +28,7 @@ class MixtureClassifier(Printed):
         return self.mixture.label_log_prob(x, sigma, alpha)
 
     def label_log_prob(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float = 1.0) -> Tensor:
-        """The same: they are normalised.  -> [B, K]"""
+        """The logits, which are normalised: log p(y | x).  -> [B, K]"""
         return self.logits(x, sigma, alpha)
 
     def __repr__(self) -> str:

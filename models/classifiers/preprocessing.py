@@ -23,11 +23,15 @@ LARGEST_SIDE = 4096
 class Preprocessing:
     """What a network wants to see: [B, 3, H, W], resized, cut, then (x - mean) / std of each channel, x in 0 .. 1.
 
-    size: (height, width) in pixels, or None for any size. mode: how it is resized, antialiased but for nearest-exact.
+    size: (height, width) in pixels; None for any size.
+    mean, std: of each channel.
+    mode: how it is resized, antialiased but for nearest-exact.
     fit: crop (scale the image until it covers `size`, cut the middle), cover (scale only), stretch (both sides on their
-    own) or keep (scale by what changes the size least, so that one side fits). multiple: sides are divisible by it
-    before anything is cut. cut: (height, width) of the middle that is left, black where the image is smaller.
-    bgr: the channels are blue, green, red. even: half a pixel is rounded to even where it is cut, not down.
+        own) or keep (scale by what changes the size least, so that one side fits).
+    multiple: sides are divisible by it before anything is cut.
+    cut: (height, width) of the middle that is left, black where the image is smaller.
+    bgr: the channels are blue, green, red.
+    even: half a pixel is rounded to even where it is cut, not down.
     Values outside [-1, 1] are not clamped: the gradient would be zero where a correction is needed most.
     """
 

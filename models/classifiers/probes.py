@@ -71,9 +71,9 @@ def read_statement(contract: Contract, several: bool) -> tuple[str, bool, str]:
 
     None of it shows in the weights, so nothing is assumed.
     """
-    own = contract.claims
-    source, unit = own.get("features"), own.get("unit_features")
-    activation = own.get("activation", None if several else "gelu")
+    claims = contract.claims
+    source, unit = claims.get("features"), claims.get("unit_features")
+    activation = claims.get("activation", None if several else "gelu")
     if not isinstance(source, str) or not isinstance(unit, bool) or activation not in ACTIVATIONS:
         raise ValueError(
             f"{contract.file} is a probe and must say gg.features (a folder in models/classifiers), gg.unit_features "

@@ -73,15 +73,15 @@ def torchvision_classifier(family: Family, weights: Mapping[str, Tensor], contra
     """
     models = library("torchvision", contract.file).models
     check_axes(family, weights, contract.file)
-    kept = {key: tensor for key, tensor in weights.items() if not key.startswith("aux_classifier.")}
-    name, network = fitting(models, family, kept, contract.file)
+    classifying = {key: tensor for key, tensor in weights.items() if not key.startswith("aux_classifier.")}
+    name, network = fitting(models, family, classifying, contract.file)
     check_architecture(family, name, contract)
-    fill(network, kept)
+    fill(network, classifying)
     segments = family.output == "segmentation"
     return CleanClassifier(
         contract.file,
         Segmentation(network) if segments else network,
-        contract.labels(len(kept[family.head])),
+        contract.labels(len(classifying[family.head])),
         contract.preprocessing(usual_preprocessing(models, name, getattr(network, "image_size", None))),
         family.output,
     )

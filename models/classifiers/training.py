@@ -70,7 +70,7 @@ class Lesson:
         place = nn.functional.one_hot(self.targets[order]).cumsum(dim=0)  # of each among those of its label, from 1
         last = place.gather(1, self.targets[order][:, None])[:, 0] % HELD_OUT == 0
         rows = (order[~last].sort().values, order[last].sort().values)
-        learned, held = (replace(self, x0=self.x0[own], targets=self.targets[own]) for own in rows)
+        learned, held = (replace(self, x0=self.x0[part], targets=self.targets[part]) for part in rows)
         return learned, held
 
     def check(self) -> None:
@@ -297,17 +297,17 @@ def accuracies(classifier: NoisyClassifier, lesson: Lesson, seed: int = 1, most:
 
 def describe_training(classifier: NoisyClassifier, learned: Lesson, held: Lesson) -> str:
     """What became of a training: accuracies on what was held out and what was learned, and whether that is chance."""
-    own, count = accuracies(classifier, learned), len(learned.x0)
+    train, count = accuracies(classifier, learned), len(learned.x0)
     if not len(held.x0):
-        lines = [f"accuracy on the {count} pictures it learned from, with new noise: {describe_shares(own)}", f"{FEW}."]
-        return "\n".join([*lines, *no_better(own, learned)])
-    new, several = accuracies(classifier, held), len(held.targets.unique()) > 1
-    told = f"accuracy on {len(held.x0)} held-out pictures with new noise: {describe_shares(new)}"
+        words = f"accuracy on the {count} pictures it learned from, with new noise: {describe_shares(train)}"
+        return "\n".join([words, f"{FEW}.", *no_better(train, learned)])
+    test, several = accuracies(classifier, held), len(held.targets.unique()) > 1
+    words = f"accuracy on {len(held.x0)} held-out pictures with new noise: {describe_shares(test)}"
     return "\n".join([
-        *([told] if several else []),
-        *by_label(new, held),
-        f"on the {count} it learned from: {describe_shares(own)}",
-        *no_better(new, held),
+        *([words] if several else []),
+        *describe_labels(test, held),
+        f"on the {count} it learned from: {describe_shares(train)}",
+        *no_better(test, held),
     ])  # fmt: skip
 
 
@@ -317,7 +317,7 @@ def describe_shares(levels: Mapping[float, Tensor]) -> str:
     return f"{shares} (the mean over labels)"
 
 
-def by_label(levels: Mapping[float, Tensor], lesson: Lesson) -> list[str]:
+def describe_labels(levels: Mapping[float, Tensor], lesson: Lesson) -> list[str]:
     """Which labels are read worst at the least noise, and of which nothing is known."""
     shares = dict(zip(lesson.labels, levels[min(levels)].tolist(), strict=True))
     known = sorted((name for name, share in shares.items() if share == share), key=lambda name: shares[name])

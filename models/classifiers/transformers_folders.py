@@ -142,10 +142,10 @@ def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -
 
     def encode_texts(texts: list[str]) -> Tensor:
         tokens = tokens_of(texts)
-        kept = {key: tokens[key].to(network.device) for key in tokens if key in ("input_ids", "attention_mask")}
+        inputs = {key: tokens[key].to(network.device) for key in tokens if key in ("input_ids", "attention_mask")}
         if sigmoid:
-            kept.pop("attention_mask", None)  # trained on padded texts without a mask
-        return unpack_output(network.get_text_features(**kept))
+            inputs.pop("attention_mask", None)  # trained on padded texts without a mask
+        return unpack_output(network.get_text_features(**inputs))
 
     return ImageTextModel(
         name,

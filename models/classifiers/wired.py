@@ -160,7 +160,7 @@ class ImageTextModel(ImageNetwork):
         return nn.functional.normalize(self.answer(x0), dim=1)
 
     def features(self, x0: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, D]
-        """The same: they serve as features too."""
+        """Unit vectors of images, which serve as features too."""
         return self.image_features(x0)
 
     @torch.no_grad()
@@ -201,7 +201,7 @@ def stored_tensors(network: nn.Module) -> list[tuple[dict, str, Tensor]]:
 
 
 def guiding_tensor(tensor: Tensor) -> Tensor:
-    """The same values as a normal tensor, floats as float32; the tensor itself where it is one already."""
+    """A copy that autograd can use, floats as float32; the tensor itself where it can be used already."""
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     if not tensor.is_inference() and tensor.dtype == dtype:
         return tensor

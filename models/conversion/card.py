@@ -23,22 +23,22 @@ def describe_recognition(target: Path, tensors: Mapping[str, Tensor], metadata: 
     target: the file they are written to, with this metadata.
     """
     try:
-        return as_denoiser(target, tensors, metadata)
+        return describe_denoiser(target, tensors, metadata)
     except ValueError as error:
         no_denoiser = error
     try:
-        return as_classifier(target, tensors, metadata)
+        return describe_classifier(target, tensors, metadata)
     except ValueError as no_classifier:
         return f"unknown. As a denoiser: {no_denoiser} As a classifier: {no_classifier}"
 
 
-def as_denoiser(target: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+def describe_denoiser(target: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """What Load Denoiser makes of them.  Raises ValueError where it refuses them"""
     spec = denoiser_of(target.name, tensors, metadata).spec
     return f"denoiser {spec.format.title}, {len(spec.labels):,} labels, {spec.image_size} pixels. Use Load Denoiser."
 
 
-def as_classifier(target: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+def describe_classifier(target: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """What Load Classifier makes of them.  Raises ValueError where it refuses them"""
     guide = classifier_of(tensors, contract_of(target, metadata), no_folder)
     return f"classifier {class_of(guide.network)}, {len(guide.labels):,} {guide.output}. Use Load Classifier."
@@ -55,8 +55,8 @@ def card_of(facts: Mapping[str, str]) -> str:
     return "\n".join(["Converted by Guidance Geometry; nothing in the source was executed.", "", *lines, ""])
 
 
-def as_metadata(facts: Mapping[str, str]) -> dict[str, str]:
-    """The same for the header of the file, under keys that start with gg."""
+def metadata_of_facts(facts: Mapping[str, str]) -> dict[str, str]:
+    """The facts for the header of the file, under keys that start with gg."""
     return {f"gg.{name.replace(' ', '_')}": value for name, value in facts.items()}
 
 

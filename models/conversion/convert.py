@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from ...files.safetensors import read_safetensors, write_safetensors
 from ...files.writing import check_place, write_atomically
 from ..denoisers.reading import sha256_of
-from .card import NOT_STATED, as_metadata, card_of, describe_recognition
+from .card import NOT_STATED, card_of, describe_recognition, metadata_of_facts
 from .tables import line
 from .unpickling import PICKLE, ZIP, refusal
 
@@ -99,18 +99,18 @@ def read_apart(path: Path, target: Path, weights: str | None) -> None:
 
 def write_converted(read: Path, path: Path, target: Path, card: Path, licence: str, claims: Mapping[str, str]) -> None:
     """Write the tensors that were read, with everything that is known of them, and the card."""
-    tensors, found = read_safetensors(read)
-    settings = {"settings": found["settings"]} if "settings" in found else {}
+    tensors, metadata = read_safetensors(read)
+    settings = {"settings": metadata["settings"]} if "settings" in metadata else {}
     facts = {
-        "recognised": line(describe_recognition(target, tensors, {**claims, **as_metadata(settings)})),
+        "recognised": line(describe_recognition(target, tensors, {**claims, **metadata_of_facts(settings)})),
         "source": line(path.name),
         "source sha256": sha256_of(path),
-        "kept": line(found["kept"]),
-        "dropped": found["dropped"],
+        "kept": line(metadata["kept"]),
+        "dropped": metadata["dropped"],
         "licence": licence,
         **settings,
     }
-    write_safetensors(target, tensors, {**as_metadata(facts), **claims})
+    write_safetensors(target, tensors, {**metadata_of_facts(facts), **claims})
     write_atomically(card, [card_of(facts | {key: line(value, 300) for key, value in claims.items()}).encode()])
 
 

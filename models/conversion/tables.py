@@ -92,12 +92,12 @@ def module_tensors(module: Record) -> Iterator[tuple[str, View]]:
     """Parameters and lasting buffers of a module and those within it, by the names that its state_dict has."""
     waiting, visits = [("", module)], 0
     while waiting:
-        prefix, one = waiting.pop()
+        prefix, owner = waiting.pop()
         visits += 1
         if visits > MOST_TENSORS or len(prefix) > LONGEST_NAME:
             raise refusal(f"holds modules in modules, more than {MOST_TENSORS:,} or very deep")
-        yield from ((f"{prefix}{name}", tensor) for name, tensor in own_tensors(one))
-        children = [(name, child) for name, child in part(one, "_modules") if isinstance(child, Record)]
+        yield from ((f"{prefix}{name}", tensor) for name, tensor in own_tensors(owner))
+        children = [(name, child) for name, child in part(owner, "_modules") if isinstance(child, Record)]
         waiting += [(f"{prefix}{name}.", child) for name, child in reversed(children)]
 
 
@@ -206,9 +206,9 @@ def is_plain(name: str, value: Any) -> bool:
 
 def list_texts(items: Iterable[str]) -> str:
     """Some texts in one line, the first of them where there are many."""
-    rest = iter(items)
-    first = [line(item) for item in islice(rest, MOST_ITEMS)]
-    more = sum(1 for _ in rest)
+    remaining = iter(items)
+    first = [line(item) for item in islice(remaining, MOST_ITEMS)]
+    more = sum(1 for _ in remaining)
     return "; ".join(first) + (f"; and {more:,} more" if more else "") or "nothing"
 
 

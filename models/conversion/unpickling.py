@@ -140,13 +140,13 @@ def view(storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> Vie
 
     more: of a storage that does not know its dtype, that is the third.
     """
-    own = kind_of(more[2]) if len(more) > 2 else ""
+    kind = kind_of(more[2]) if len(more) > 2 else ""
     axes = type(shape) is type(strides) is tuple and len(shape) == len(strides) <= MOST_AXES
     if not isinstance(storage, Storage) or not axes or not all(map(is_whole, (offset, *shape, *strides))):
         raise refusal(f"makes a tensor of {quote(storage)} whose shape and strides are none that are read")
-    dtype = OF_TORCH.get(own) if own else storage.dtype
+    dtype = OF_TORCH.get(kind) if kind else storage.dtype
     if dtype is None:
-        raise refusal(f"holds a tensor of {own}, which is not one of {', '.join(OF_TORCH)}")
+        raise refusal(f"holds a tensor of {kind}, which is not one of {', '.join(OF_TORCH)}")
     count, there = math.prod(shape), storage.size // WIDTHS[dtype]
     last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
     spanned = math.prod(length or 1 for length in shape)  # torch multiplies the strides of an empty tensor too

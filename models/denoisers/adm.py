@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...files.claims import switch, whole
 from ..networks.adm import Plan, time_features
-from ..networks.unets import coarsest, kept_channels, unet_memory
+from ..networks.unets import coarsest, skip_channels, unet_memory
 from .spec import MOST_HEADS, Format, Published, Shapes
 
 COLOURS = 3
@@ -47,25 +47,25 @@ class AdmUNet(nn.Module):
         e = self.time_embed(time_features(t, self.width).to(x.dtype))
         if self.label_emb is not None:
             e = e + self.label_emb(y).to(e.dtype)
-        kept = []
+        skips = []
         for block in self.input_blocks:
             x = block(x, e)
-            kept.append(x)
+            skips.append(x)
         x = self.middle_block(x, e)
         for block in self.output_blocks:
-            x = block(torch.cat([x, kept.pop()], dim=1), e)
+            x = block(torch.cat([x, skips.pop()], dim=1), e)
         return self.out(x)[:, :COLOURS]
 
 
 def decoder(plan: Plan) -> nn.ModuleList:
-    """From the coarsest level to the finest; each block also sees what one of the encoder's left."""
+    """From the coarsest level to the finest; each block also sees a skip connection from the encoder."""
     blocks, channels = nn.ModuleList(), plan.widths[-1]
-    kept = kept_channels(plan.widths[0], plan.widths, plan.depth)
+    skips = skip_channels(plan.widths[0], plan.widths, plan.depth)
     for level in reversed(range(len(plan.widths))):
         width = plan.widths[level]
         for last in (*[False] * plan.depth, level > 0):
             doubled = [plan.residual(width, width, nn.Upsample(scale_factor=2))] if last else []
-            blocks.append(plan.block(channels + kept.pop(), level, *doubled))
+            blocks.append(plan.block(channels + skips.pop(), level, *doubled))
             channels = width
     return blocks
 

@@ -33,9 +33,17 @@ DOUBT = (
 class DiTSizes:
     """The size of a DiT.
 
-    channels: of a sample. out: of the output; twice as many where the variance is learned too. patch, grid: cells of a
-    patch, and patches, along a side. depth: blocks. mlp: width inside one. classes: labels, "no label" left out. shift:
-    of the time's frequencies. epsilon: of the norms before the MLPs.
+    channels: of a sample.
+    out: channels of the output; twice as many where the variance is learned too.
+    patch: cells of a patch along a side.
+    grid: patches along a side.
+    width: of a token.
+    depth: number of blocks.
+    heads: of an attention.
+    mlp: width inside an MLP.
+    classes: number of labels, "no label" left out.
+    shift: of the time's frequencies.
+    epsilon: of the norms before the MLPs.
     """
 
     channels: int
@@ -111,7 +119,7 @@ class DiT(nn.Module):
 
 
 class SiT(DiT):
-    """The same network, told t = 1 - s and trained to predict x0 - eps; it gives eps - x0, as flow is defined here."""
+    """A DiT that is told t = 1 - s and trained to predict x0 - eps; it gives eps - x0, as flow is defined here."""
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:  # x [B, C, H, W], t [B], y [B] -> [B, C, H, W]
         """The velocity.  t: the noise level s, 1 is noise alone. y: labels, 0 .. labels (= no label)."""

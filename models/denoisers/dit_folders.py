@@ -55,16 +55,16 @@ def dit_format(config: Mapping[str, Any]) -> Format:
 
     def sizes(shapes: Shapes) -> dict[str, Any]:
         width = axes(shapes, PROJECTION, 4)[0]
-        own = DIT.sizes({**shapes, "pos_embed": (1, grid**2, width)})
-        _compare(config, own, DIT.labels(shapes))
-        return own | usual
+        stored = DIT.sizes({**shapes, "pos_embed": (1, grid**2, width)})
+        _compare(config, stored, DIT.labels(shapes))
+        return stored | usual
 
-    def own(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def state_dict(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         projection = weights[PROJECTION]
         where = positions(grid, projection.shape[0], projection.device).to(projection.dtype)
         return {**weights, "pos_embed": where}
 
-    return replace(DIT, sizes=sizes, own=own, on_flow=None)
+    return replace(DIT, sizes=sizes, state_dict=state_dict, on_flow=None)
 
 
 def _compare(config: Mapping[str, Any], sizes: Mapping[str, Any], labels: int) -> None:

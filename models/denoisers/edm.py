@@ -171,18 +171,18 @@ class EdmUNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:  # x [B, 3, H, W], t [B], y [B] -> [B, 3, H, W]
         """Evaluate F.  x: c_in * noisy picture. t: ln(sigma) / 4. y: labels."""
-        e, kept, picture = self._embedding(t, y, x.dtype), [], x
+        e, skips, picture = self._embedding(t, y, x.dtype), [], x
         layers: Any = self.enc.values()
         for layer in layers:
             if hasattr(layer, "resample_filter"):  # NCSN++'s second way in: convolved, then smoothed and halved
                 picture = downsample(layer(picture), layer.get_buffer("resample_filter"), 0)
-                kept[-1] = x = picture = (x + picture) * math.sqrt(0.5)
+                skips[-1] = x = picture = (x + picture) * math.sqrt(0.5)
             else:
                 x = layer(x, e) if isinstance(layer, Block) else layer(x)
-                kept.append(x)
+                skips.append(x)
         for name, block in self.dec.items():
             if isinstance(block, Block):
-                x = block(torch.cat([x, kept.pop()], dim=1) if "_block" in name else x, e)
+                x = block(torch.cat([x, skips.pop()], dim=1) if "_block" in name else x, e)
         norm, out = list(self.dec.values())[-2:] if self.song else (self.out_norm, self.out_conv)
         return out(functional.silu(norm(x)))
 
@@ -293,6 +293,6 @@ EDM = Format(
     published=publication,
     network=EdmUNet,
     memory=unet_memory,
-    own=lambda weights: {name: weight for name, weight in weights.items() if name != UNUSED},
+    state_dict=lambda weights: {name: weight for name, weight in weights.items() if name != UNUSED},
     null_label=False,
 )

@@ -160,12 +160,12 @@ class Edm2UNet(nn.Module):
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:  # x [B, C, H, W], t [B], y [B] -> [B, C, H, W]
         """Evaluate F.  x: c_in * noisy sample. t: ln(sigma) / 4. y: labels."""
         e = self._embedding(t, y, x.dtype)
-        x, kept = torch.cat([x, torch.ones_like(x[:, :1])], dim=1), []
+        x, skips = torch.cat([x, torch.ones_like(x[:, :1])], dim=1), []
         for layer in self.enc.values():
             x = layer(x, e) if isinstance(layer, Block) else layer(x)
-            kept.append(x)
+            skips.append(x)
         for name, block in self.dec.items():
-            x = block(join_channels(x, kept.pop()) if "_block" in name else x, e)
+            x = block(join_channels(x, skips.pop()) if "_block" in name else x, e)
         return self.out_conv(x) * self.out_gain.to(x)
 
     def _embedding(self, t: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
@@ -250,6 +250,6 @@ EDM2 = Format(
     published=publication,
     network=Edm2UNet,
     memory=unet_memory,
-    own=own,
+    state_dict=own,
     null_label=False,
 )

@@ -73,13 +73,13 @@ def baseline(name: str, network: type[EdmUNet], facts: dict[str, Any], **constan
 
 
 def within(form: Format) -> Format:
-    """The same format in files that hold noise levels beside the network, and so a prefix before its weights."""
+    """A format in files that hold noise levels beside the network, and so a prefix before its weights."""
     return replace(
         form,
         recognises=lambda shapes, metadata: LEVELS in shapes and form.recognises(inner(shapes), metadata),
         sizes=lambda shapes: form.sizes(inner(shapes)),
         labels=lambda shapes: form.labels(inner(shapes)),
-        own=lambda weights: form.own(inner(weights)),
+        state_dict=lambda weights: form.state_dict(inner(weights)),
     )
 
 

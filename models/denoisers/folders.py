@@ -101,8 +101,8 @@ def _join_parts(form: Format, facts: Mapping[str, Any], folder: Path) -> Format:
     """The network's format, with what the other parts of the folder say."""
 
     def publication(sizes: Mapping[str, Any]) -> Any:
-        own = form.published(sizes)
-        return replace(own, latents=_latents(folder, own.latents), **facts)
+        published = form.published(sizes)
+        return replace(published, latents=_latents(folder, published.latents), **facts)
 
     return replace(form, published=publication)
 

@@ -28,9 +28,18 @@ UNIT_SIDE = 256  # pixels; larger pictures were trained with more noise, in prop
 class JiTSizes:
     """The size of a JiT.
 
-    channels: of a picture. patch, grid: pixels of a patch, and patches, along a side. bottleneck: numbers a patch is
-    squeezed to first. depth: blocks. mlp: width inside one. classes: labels, "no label" left out. context: tokens of
-    the label, which enter at block `start`. noise: size of the noise it was trained with.
+    channels: of a picture.
+    patch: pixels of a patch along a side.
+    grid: patches along a side.
+    bottleneck: numbers that a patch is squeezed to first.
+    width: of a token.
+    depth: number of blocks.
+    heads: of an attention.
+    mlp: width inside an MLP.
+    classes: number of labels, "no label" left out.
+    context: tokens of the label.
+    start: the block at which they enter.
+    noise: size of the noise that it was trained with.
     """
 
     channels: int

@@ -13,10 +13,12 @@ from ...files.safetensors import positive
 class LatentSpace:
     """The map from a VAE's latents to a network's samples:  sample = (latent - shift) * scale, per channel.
 
-    title: whose latents, in words; spaces of the same numbers are equal. downscale: pixels per latent cell, along each
-    side. shift, scale: one number per channel. darkest: value of black in the pictures that the VAE was given; white
-    is 1. colours: RGB per channel of a sample and, last, of a sample of zeros, in -1 .. 1, for previews; none where the
-    host has them.
+    title: whose latents, in words; spaces of the same numbers are equal.
+    downscale: pixels per latent cell, along each side.
+    shift, scale: one number per channel, [C].
+    darkest: value of black in the pictures that the VAE was given; white is 1.
+    colours: RGB per channel of a sample and, last, of a sample of zeros, in -1 .. 1, for previews, [C + 1, 3]; none
+        where the host has them.
     """
 
     title: str = field(compare=False)
@@ -64,7 +66,7 @@ def rescale_space(factor: float, title: str) -> LatentSpace:
 
 def name_of(space: LatentSpace) -> str:
     """What a trace calls a space, by its numbers, so that `space_named` finds it again."""
-    title = next((name for name, one in SPACES.items() if one == space), None)
+    title = next((name for name, known in SPACES.items() if known == space), None)
     name = f"{SCALED}{space.scale[0]!r}"
     return title or (name if space_named(name) == space else space.title)
 

@@ -36,7 +36,7 @@ def zero_init(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def by_twos(layer: nn.Module, e: Tensor) -> Tensor:  # [B, in] -> [B, out]
+def apply_to_pairs(layer: nn.Module, e: Tensor) -> Tensor:  # [B, in] -> [B, out]
     """Apply a linear layer to two rows at a time, as in a run of one picture with guidance.
 
     Every other layer gives a row the same bits in any batch of two or more; a product of so few rows does not, because
@@ -55,7 +55,7 @@ class Modulation(nn.Module):
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:  # h [B, C, H, W], e [B, emb] -> [B, C, H, W]
         """Normalise `h`, then scale and shift it by what `e` says."""
-        a, b = by_twos(self.affine, e)[:, :, None, None].chunk(2, dim=1)
+        a, b = apply_to_pairs(self.affine, e)[:, :, None, None].chunk(2, dim=1)
         return self.norm(h) * (1 + a) + b
 
 
@@ -137,7 +137,9 @@ class Embedding(nn.Module):
 
     def forward(self, t: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:  # t [B], y [B] -> [B, emb]
         """Embed noise level and label; the result has the activations' `dtype`."""
-        level = by_twos(self.second, nn.functional.silu(by_twos(self.first, fourier_features(t).to(dtype))))
+        level = apply_to_pairs(
+            self.second, nn.functional.silu(apply_to_pairs(self.first, fourier_features(t).to(dtype)))
+        )
         return nn.functional.silu(level + self.classes(y.long()).to(dtype))
 
 

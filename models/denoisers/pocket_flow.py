@@ -72,7 +72,7 @@ class PocketFlow(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions beside a straight line."""
+    """Two 3 x 3 convolutions beside a skip connection."""
 
     def __init__(self, channels: int, operations: Any, **place: Any):
         super().__init__()
@@ -151,7 +151,7 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
     """
     channels = shapes["velocity.weight"][0]
     ch = tuple(shapes[name][0] for name in ("stem.weight", "to_half.weight"))
-    if any(one < 1 or one % HEAD_WIDTH for one in ch):
+    if any(width < 1 or width % HEAD_WIDTH for width in ch):
         raise ValueError(
             f"has {' and '.join(map(str, ch))} channels where pocket-flow-1 needs multiples of {HEAD_WIDTH}"
         )

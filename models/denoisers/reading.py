@@ -74,15 +74,15 @@ def _check(notes: Notes, form: Format, tensors: Mapping[str, Tensor]) -> Denoise
     sizes, labels = _sizes(notes, form, shapes), _labels(notes.file, form, shapes)
     with _fitting(notes.file, form):
         planned = _plan_weights(form, sizes, labels)
-        claimed = form.own({name: tensor.to("meta") for name, tensor in tensors.items()})
+        claimed = form.state_dict({name: tensor.to("meta") for name, tensor in tensors.items()})
     check_weights(notes.file, planned, claimed)  # before any weight is made, which takes as much memory as they claim
-    weights = form.own(tensors)
+    weights = form.state_dict(tensors)
     _check_values(notes.file, weights)
     dtype = max((weight.dtype for weight in weights.values()), key=lambda dtype: dtype.itemsize)
     inside = {name for name in weights if name.startswith(VAE)} if form.published(sizes).vae else set()
     vae = {name.removeprefix(VAE): weights[name] for name in inside}
-    own = {name: weight for name, weight in weights.items() if name not in inside}
-    return DenoiserFile(_spec(notes, form, sizes, labels, dtype), own, vae)
+    network_weights = {name: weight for name, weight in weights.items() if name not in inside}
+    return DenoiserFile(_spec(notes, form, sizes, labels, dtype), network_weights, vae)
 
 
 def _plan_weights(form: Format, sizes: dict[str, Any], labels: int) -> dict[str, Tensor]:

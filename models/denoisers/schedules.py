@@ -25,8 +25,10 @@ SMALLEST_ALPHA = 1e-3  # at alpha = 0 an epsilon or score network says nothing a
 class Levels:
     """Numbers that fix a schedule.
 
-    timesteps: entries of the table. beta_start, beta_end: first and last beta of vp_linear, whose root of order
-    beta_power rises evenly (2 is the "scaled linear" of latent diffusion). sigma_min, sigma_max: ends of edm.
+    timesteps: entries of the table.
+    beta_start, beta_end: first and last beta of vp_linear.
+    beta_power: order of the root of beta that rises evenly; 2 is the "scaled linear" of latent diffusion.
+    sigma_min, sigma_max: ends of edm.
     """
 
     timesteps: int = 1000
@@ -64,11 +66,11 @@ def table(schedule: str, levels: Levels | None = None) -> Tensor:  # -> [timeste
     count = levels.timesteps
     if schedule == "vp_linear":
         first, last = (beta ** (1 / levels.beta_power) for beta in (levels.beta_start, levels.beta_end))
-        return _from_betas(torch.linspace(first, last, count, dtype=torch.float64) ** levels.beta_power)
+        return _sigmas_of_betas(torch.linspace(first, last, count, dtype=torch.float64) ** levels.beta_power)
     if schedule == "vp_cosine":
         angle = (torch.arange(count + 1, dtype=torch.float64) / count + COSINE_OFFSET) / (1 + COSINE_OFFSET)
         signal = (angle * math.pi / 2).cos() ** 2
-        return _from_betas((1 - signal[1:] / signal[:-1]).clamp(max=LARGEST_BETA))
+        return _sigmas_of_betas((1 - signal[1:] / signal[:-1]).clamp(max=LARGEST_BETA))
     if schedule == "edm":
         ends = (math.log(levels.sigma_min), math.log(levels.sigma_max))
         return torch.linspace(*ends, count, dtype=torch.float64).exp()
@@ -77,8 +79,8 @@ def table(schedule: str, levels: Levels | None = None) -> Tensor:  # -> [timeste
     raise ValueError(f"Schedule {schedule!r} is unknown. Use one of {', '.join(SCHEDULES)}.")
 
 
-def _from_betas(betas: Tensor) -> Tensor:  # [T] -> [T]
-    signal = (1 - betas).cumprod(dim=0)
+def _sigmas_of_betas(betas: Tensor) -> Tensor:  # [T] -> [T]
+    signal = (1 - betas).cumprod(dim=0)  # alpha^2
     return ((1 - signal) / signal).sqrt()
 
 
@@ -96,11 +98,11 @@ def coordinates(schedule: str, sigma: Tensor) -> Coordinates:  # sigma [B]: the 
 
     vp: scale = alpha = 1 / sqrt(1 + n^2), sigma = n * alpha. edm: 1, 1, n. flow: 1, 1 - s, s.
     """
-    one = torch.ones_like(sigma)
+    ones = torch.ones_like(sigma)
     if schedule == "flow":
-        return Coordinates(one, 1 - sigma, sigma)
+        return Coordinates(ones, 1 - sigma, sigma)
     if schedule == "edm":
-        return Coordinates(one, one, sigma)
+        return Coordinates(ones, ones, sigma)
     alpha = 1 / (1 + sigma**2).sqrt()
     return Coordinates(alpha, alpha, sigma * alpha)
 

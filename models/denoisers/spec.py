@@ -23,11 +23,19 @@ KARRAS_SIGMA_DATA = 0.5  # the paper's value, for files that do not say theirs
 class Published:
     """What its authors said of a network; what the metadata of its file say goes before it.
 
-    channels, image_size: of a native sample, in its own cells. multiple: what its sides must be divisible by; 0: only
-    the native size. parametrisation, schedule, time, levels, sigma_data: as `DenoiserSpec`; None leaves them to the
-    user. labels: names of the classes, or none for their numbers. latents: what the samples are. doubt: a sentence for
-    the user where parametrisation or schedule are left open. vae: the VAE of the latents, called with device by name,
-    where the same file holds its weights, under names that begin with `vae.`.
+    channels: of a native sample.
+    image_size: side of a native sample, in its own cells.
+    multiple: what the sides must be divisible by; 0: only the native size.
+    parametrisation: what the network predicts; None leaves it to the user.
+    schedule: of the noise levels; None leaves it to the user.
+    time: what the network is told of the noise level; None: the schedule's usual.
+    levels: numbers of the schedule.
+    sigma_data: root mean square of clean samples; None if unknown.
+    labels: names of the classes; none where they have numbers alone.
+    latents: what the samples are.
+    doubt: a sentence for the user where parametrisation or schedule are left open.
+    vae: the VAE of the latents, called with device by name, where the same file holds its weights, under names that
+        begin with `vae.`.
     """
 
     channels: int
@@ -48,15 +56,19 @@ class Published:
 class Format:
     """A format of denoiser files: how one is known, and how its network is built.
 
-    name: in gg.architecture. title: for people. recognises: whether a file that does not name its format is of this
-    one, by its weights' shapes and its metadata. sizes: read off the shapes; raises KeyError for a missing weight and
-    ValueError for sizes that cannot be. labels: number of classes, "no label" left out; raises ValueError.
-    published: of a network of these sizes. network: called with sizes, labels, and operations, device, dtype by name;
-    forward(x, t, y) takes labels 0 .. labels, the last of which means "no label". memory: (sizes, batch, cells of one
-    sample) -> bytes of activations in float32. own: the file's weights -> those of the network's state_dict.
-    null_label: whether networks with labels were trained without one too; else y is below `labels`. settings: sizes
-    that no shape tells, and what gg.config may say of each; that goes before `sizes`. on_flow: the format of the same
-    weights where they were trained on flow, if the file's name or the user says so.
+    name: in gg.architecture.
+    title: for people.
+    recognises: whether a file that does not name its format is of this one, by its weights' shapes and its metadata.
+    sizes: read off the shapes; raises KeyError for a missing weight and ValueError for sizes that cannot be.
+    labels: number of classes, "no label" left out; raises ValueError.
+    published: what the authors said of a network of these sizes.
+    network: called with sizes, labels, and operations, device, dtype by name; forward(x, t, y) takes labels
+        0 .. labels, the last of which means "no label".
+    memory: (sizes, batch, cells of one sample) -> bytes of activations in float32.
+    state_dict: the file's weights -> those of the network's state_dict.
+    null_label: whether networks with labels were trained without one too; else y is below `labels`.
+    settings: sizes that no shape tells, and what gg.config may say of each; that goes before `sizes`.
+    on_flow: the format of the same weights where they were trained on flow, if the file's name or the user says so.
     """
 
     name: str
@@ -67,7 +79,7 @@ class Format:
     published: Callable[[Mapping[str, Any]], Published]
     network: Callable[..., nn.Module]
     memory: Callable[[Mapping[str, Any], int, int], int]
-    own: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    state_dict: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
     null_label: bool = True
     settings: Mapping[str, Field] = field(default_factory=dict)
     on_flow: Format | None = None
@@ -95,9 +107,17 @@ def axes(shapes: Shapes, name: str, count: int) -> tuple[int, ...]:
 class DenoiserSpec:
     """What a denoiser's file says of it: everything but the weights.
 
-    sizes: the network's. parametrisation, schedule: None where the file does not say. time: what the network is told of
-    the noise level (None: the schedule's usual). image_size: native side in cells. dtype: widest type among the
-    weights. sha256: of the whole file.
+    name: of the file.
+    format: that it is in.
+    sizes: of the network.
+    labels: names of the classes, by index.
+    parametrisation, schedule: None where the file does not say.
+    time: what the network is told of the noise level; None: the schedule's usual.
+    levels: numbers of the schedule.
+    sigma_data: root mean square of clean samples; None if unknown.
+    image_size: native side in cells.
+    dtype: widest type among the weights.
+    sha256: of the whole file.
     """
 
     name: str
@@ -165,9 +185,12 @@ def choose_spec(spec: DenoiserSpec, parametrisation: str = "auto", schedule: str
 
 
 def _time(spec: DenoiserSpec, levels: str) -> str:
-    """As the file says for its own schedule. A table's index also stands for the levels of another table."""
-    kept = spec.schedule in (None, levels) or (spec.time == "index" and levels != "edm")
-    return spec.time if spec.time and kept else usual_time(levels)
+    """What the network is told of the noise level: as the file says for its schedule, else what is usual.
+
+    A table's index also stands for the levels of another table.
+    """
+    holds = spec.schedule in (None, levels) or (spec.time == "index" and levels != "edm")
+    return spec.time if spec.time and holds else usual_time(levels)
 
 
 def _decide(spec: DenoiserSpec, what: str, choice: str, options: Collection[str]) -> str:

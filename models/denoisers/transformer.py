@@ -31,7 +31,7 @@ def positions(side: int, width: int, device: Any = None) -> Tensor:  # -> [1, si
 
 
 def modulate(h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:  # h [B, N, D], shift, scale [B, D] -> as h
-    """The same for all tokens:  h * (1 + scale) + shift."""
+    """Scale and shift all tokens of a sample alike:  h * (1 + scale) + shift."""
     return h * (1 + scale[:, None]) + shift[:, None]
 
 

@@ -59,8 +59,11 @@ SETTINGS: dict[str, tuple[Any, Field]] = {  # of config.json: what stands for an
 class Style:
     """What all blocks have alike.
 
-    time: width of the embedding. groups, epsilon: of the norms. head: channels of an attention head, None: all.
-    scales_norm: whether the embedding scales the second norm, too. divisor: of every block's output.
+    time: width of the embedding.
+    groups, epsilon: of the norms.
+    head: channels of an attention head; None: all.
+    scales_norm: the embedding scales the second norm, too.
+    divisor: of every block's output.
     """
 
     time: int
@@ -156,28 +159,28 @@ class Stage(nn.Module):
 
 
 class DownStage(Stage):
-    """On the way down; every result is kept for the way up."""
+    """On the way down; a skip connection leads from every result to the way up."""
 
     downsamplers: nn.ModuleList
 
     def forward(self, h: Tensor, e: Tensor) -> list[Tensor]:
         """All results, the last of which goes on."""
-        kept = []
+        skips = []
         for place in range(len(self.resnets)):
             h = self.layer(place, h, e)
-            kept.append(h)
-        return kept + [sampler(h, e) for sampler in self.downsamplers]
+            skips.append(h)
+        return skips + [sampler(h, e) for sampler in self.downsamplers]
 
 
 class UpStage(Stage):
-    """On the way up, beside what the way down kept."""
+    """On the way up, with skip connections from the way down."""
 
     upsamplers: nn.ModuleList
 
-    def forward(self, h: Tensor, e: Tensor, kept: list[Tensor]) -> Tensor:
-        """Take from the end of `kept` one result for each block."""
+    def forward(self, h: Tensor, e: Tensor, skips: list[Tensor]) -> Tensor:
+        """Take from the end of `skips` one result for each block."""
         for place in range(len(self.resnets)):
-            h = self.layer(place, torch.cat([h, kept.pop()], dim=1), e)
+            h = self.layer(place, torch.cat([h, skips.pop()], dim=1), e)
         for sampler in self.upsamplers:
             h = sampler(h, e)
         return h
@@ -237,14 +240,14 @@ class UNet2D(nn.Module):
             settings["time_embedding_type"] == "fourier",
             style_of(settings),
         )
-        rest = (settings, style, operations)
+        shared = (settings, style, operations)
         self.conv_in = operations.Conv2d(settings["in_channels"], widths[0], 3, padding=1, **place)
         self.time_proj = Fourier(widths[0], **place) if fourier else None
         self.time_embedding = TimeEmbedding((1 + fourier) * widths[0], style.time, operations, **place)
         self.class_embedding = operations.Embedding(labels, style.time, **place) if labels else None
-        self.down_blocks = nn.ModuleList(_down(level, *rest, **place) for level in range(len(widths)))
-        self.mid_block = _middle(*rest, **place) if settings["mid_block_type"] else None
-        self.up_blocks = nn.ModuleList(_up(level, *rest, **place) for level in reversed(range(len(widths))))
+        self.down_blocks = nn.ModuleList(_down(level, *shared, **place) for level in range(len(widths)))
+        self.mid_block = _middle(*shared, **place) if settings["mid_block_type"] else None
+        self.up_blocks = nn.ModuleList(_up(level, *shared, **place) for level in reversed(range(len(widths))))
         self.conv_norm_out = operations.GroupNorm(style.groups, widths[0], eps=style.epsilon, **place)
         self.conv_out = operations.Conv2d(widths[0], settings["out_channels"], 3, padding=1, **place)
 
@@ -257,12 +260,12 @@ class UNet2D(nn.Module):
         if self.class_embedding is not None:
             e = e + self.class_embedding(y.long()).to(x.dtype)
         h = self.conv_in(2 * x - 1 if self.settings["center_input_sample"] else x)
-        kept = [h]
+        skips = [h]
         for stage in self.down_blocks:
-            kept += stage(kept[-1], e)
-        h = kept[-1] if self.mid_block is None else self.mid_block(kept[-1], e)
+            skips += stage(skips[-1], e)
+        h = skips[-1] if self.mid_block is None else self.mid_block(skips[-1], e)
         for stage in self.up_blocks:
-            h = stage(h, e, kept)
+            h = stage(h, e, skips)
         output = self.conv_out(nn.functional.silu(self.conv_norm_out(h)))[:, : self.settings["in_channels"]]
         return output if self.time_proj is None else output / t.to(output)[:, None, None, None]
 
@@ -304,8 +307,8 @@ def _up(level: int, settings: Mapping[str, Any], style: Style, operations: Any, 
     widths, layers = settings["block_out_channels"], settings["layers_per_block"]
     deeper, wanted, shallower = widths[min(level + 1, len(widths) - 1)], widths[level], widths[max(0, level - 1)]
     attends, kind = UP[settings["up_block_types"][len(widths) - 1 - level]]
-    coming, kept = [deeper, *[wanted] * layers], [*[wanted] * layers, shallower]
-    pairs = [(one + other, wanted) for one, other in zip(coming, kept, strict=True)]
+    before, skips = [deeper, *[wanted] * layers], [*[wanted] * layers, shallower]  # channels
+    pairs = [(channels + skipped, wanted) for channels, skipped in zip(before, skips, strict=True)]
     stage = UpStage(pairs, attends, style, operations, **place)
     sampler = partial(Resampled, up=True, padding=1)
     if (kind or settings["upsample_type"]) == "resnet":

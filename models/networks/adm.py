@@ -105,9 +105,14 @@ def time_features(time: Tensor, width: int, shift: float = 0.0) -> Tensor:  # [B
 class Plan:
     """What an ADM network is built of.
 
-    in_channels: channels of its input. widths: channels of each level. depth: residual blocks of a level. attends:
-    levels with attention, 0 the finest. emb: width of the embedding. heads, together: as `Attention`. operations: where
-    the layers come from. place: device and dtype of the weights.
+    in_channels: channels of its input.
+    widths: channels of each level.
+    depth: residual blocks of a level.
+    attends: levels with attention, 0 the finest.
+    emb: width of the embedding.
+    heads, together: as `Attention`.
+    operations: where the layers come from.
+    place: device and dtype of the weights.
     """
 
     in_channels: int

@@ -10,7 +10,7 @@ from typing import Any
 COPIES = 13  # activations of the finest level alive at once, beside what the encoder keeps: measured 5 to 13
 
 
-def kept_channels(stem: int, widths: Sequence[int], depth: int) -> list[int]:
+def skip_channels(stem: int, widths: Sequence[int], depth: int) -> list[int]:
     """Channels of what an encoder keeps for the decoder: the stem, then of each level what was halved and the blocks.
 
     stem: channels after the first convolution. widths: channels of each level. depth: blocks of a level.
@@ -27,8 +27,8 @@ def unet_memory(sizes: Mapping[str, Any], batch: int, cells: int) -> int:
     sizes: `widths` (channels of each level) and `depth` (blocks of a level). cells: of one sample at the finest level.
     Attention is not counted: it is computed in tiles.
     """
-    kept = sum((sizes["depth"] + 1) * width / 4**level for level, width in enumerate(sizes["widths"]))
-    return int(4 * batch * cells * (kept + COPIES * sizes["widths"][0]))
+    skipped = sum((sizes["depth"] + 1) * width / 4**level for level, width in enumerate(sizes["widths"]))
+    return int(4 * batch * cells * (skipped + COPIES * sizes["widths"][0]))
 
 
 def coarsest(widths: Sequence[int]) -> int:
@@ -40,8 +40,11 @@ def coarsest(widths: Sequence[int]) -> int:
 class Step:
     """A layer of EDM's and EDM2's U-Nets.
 
-    name: in the published files. role: conv, down, block, in0, in1 or up. channels, width: before and after it.
-    attends: whether its level does. last: whether it is the last of its level.
+    name: in the published files.
+    role: conv, down, block, in0, in1 or up.
+    channels, width: channels before and after it.
+    attends: its level has attention.
+    last: it is the last of its level.
     """
 
     name: str
@@ -66,16 +69,16 @@ def way_down(sizes: Mapping[str, Any]) -> Iterator[Step]:
 
 
 def way_up(sizes: Mapping[str, Any]) -> Iterator[Step]:
-    """The decoder's layers; the channels before a block are joined with those that the encoder kept."""
+    """The decoder's layers; skip connections join the channels before a block with those of the encoder."""
     widths, depth = sizes["widths"], sizes["depth"]
-    kept = kept_channels(sizes["stem"], widths, depth)
-    channels = kept[-1]
+    skips = skip_channels(sizes["stem"], widths, depth)
+    channels = skips[-1]
     for level, width in reversed([*enumerate(widths)]):
         name = _sides(sizes, level)
         for role in ("in0", "in1") if level == len(widths) - 1 else ("up",):
             yield Step(f"{name}_{role}", role, channels, channels, role == "in0", role == "in0")
         for index in range(depth + 1):
-            joined, attends = channels + kept.pop(), level in sizes["attends"]
+            joined, attends = channels + skips.pop(), level in sizes["attends"]
             yield Step(f"{name}_block{index}", "block", joined, width, attends, index == depth)
             channels = width
 

@@ -15,17 +15,17 @@ def is_bookkeeping(name: str) -> bool:
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
     """The tensors that define the network's function."""
-    return without_counters(network.state_dict())
+    return drop_counters(network.state_dict())
 
 
-def without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same without counters of training batches."""
+def drop_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a state_dict without counters of training batches."""
     return {name: tensor for name, tensor in tensors.items() if not is_bookkeeping(name)}
 
 
 def differences(needed: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> list[str]:
     """Every tensor of a file that a network has not, or has of another shape or kind, and the other way round."""
-    first, second = ({name: claim(t) for name, t in without_counters(part).items()} for part in (needed, held))
+    first, second = ({name: claim(t) for name, t in drop_counters(part).items()} for part in (needed, held))
     return [
         f"{name!r} is {second.get(name, 'missing')} but {first.get(name, 'nothing')} is needed"
         for name in sorted(first.keys() | second.keys())
@@ -48,4 +48,4 @@ def check_weights(file: str, needed: Mapping[str, Tensor], held: Mapping[str, Te
 def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Give a network without memory these tensors as its own; counters of training batches are zero."""
     counters = {name: torch.tensor(0) for name in network.state_dict() if is_bookkeeping(name)}
-    network.load_state_dict(counters | without_counters(weights), assign=True)
+    network.load_state_dict(counters | drop_counters(weights), assign=True)

@@ -170,7 +170,7 @@ def test_a_published_file_is_known_by_its_shapes(name):
     shapes = shapes_of(EDM.network(wanted, classes, device="meta"))
     stored = shapes | ({"map_augment.weight": (wanted["noise"], 9)} if augmented else {})
     assert EDM.recognises(stored, {})
-    assert (EDM.sizes(stored), EDM.labels(stored), EDM.own(stored)) == (wanted, classes, shapes)
+    assert (EDM.sizes(stored), EDM.labels(stored), EDM.state_dict(stored)) == (wanted, classes, shapes)
     learned = [shape for key, shape in stored.items() if "filter" not in key and "freqs" not in key]
     assert sum(math.prod(shape) for shape in learned) == round(millions * 1e6)
     published = EDM.published(wanted)
@@ -185,7 +185,7 @@ def test_the_published_iddpm_is_known_by_its_shapes():
     stored: Any = {f"model.{name}": shape for name, shape in own.items()} | {"u": (1001,)}
     assert IDDPM.recognises(stored, {"gg.settings": '{"class": "iDDPMPrecond"}'})
     assert not EDM.recognises(stored, {"gg.settings": '{"class": "iDDPMPrecond"}'})
-    assert (IDDPM.sizes(stored), IDDPM.labels(stored), IDDPM.own(stored)) == (sizes, 1000, own)
+    assert (IDDPM.sizes(stored), IDDPM.labels(stored), IDDPM.state_dict(stored)) == (sizes, 1000, own)
 
 
 def test_the_spec_says_what_the_paper_says():

@@ -47,7 +47,7 @@ def of_diffusers(out=8, epsilon=1e-6, shift=0):
     theirs.load_state_dict(weights)
     for block in theirs.transformer_blocks:
         block.norm1.emb.time_proj.downscale_freq_shift = shift
-    return theirs, dit_format(config).own(own_names(weights))
+    return theirs, dit_format(config).state_dict(own_names(weights))
 
 
 @pytest.mark.parametrize(("out", "epsilon", "shift"), [(8, 1e-6, 0), (8, 1e-5, 1), (4, 1e-3, 1)])
