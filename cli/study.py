@@ -16,7 +16,7 @@ from ..sweeps.axes import values_of
 from ..sweeps.cluster.passes import OnRay, left_over, passes
 from ..sweeps.comfyui import process
 from ..sweeps.comfyui.cell import AGAIN, FAULTS, PAUSES, REPORT_NODE, Told
-from ..sweeps.comfyui.executor import in_words
+from ..sweeps.comfyui.executor import describe_failure
 from ..sweeps.parquet import write_parquet
 from ..sweeps.plan import Plan, read_plan
 from ..sweeps.report import report_text
@@ -156,7 +156,7 @@ def on_a_cluster(args: Namespace) -> int:
     except BrokenPipeError:  # of what is printed; a server's is a ServerFault
         raise
     except (ValueError, *FAULTS) as error:
-        print(in_words(error, "A server"), file=sys.stderr)
+        print(describe_failure(error, "A server"), file=sys.stderr)
     except ray.exceptions.RayError as error:
         print(GAVE_UP.format(" ".join(str(error).split())[-300:]), file=sys.stderr)
     return 2

@@ -30,7 +30,7 @@ from ..sweeps.comfyui.cell import (
     refuse_deaf_judges,
 )
 from ..sweeps.comfyui.client import Client
-from ..sweeps.comfyui.executor import in_words, run_missing
+from ..sweeps.comfyui.executor import describe_failure, run_missing
 from ..sweeps.comfyui.misfits import refuse_misfits
 from ..sweeps.plan import Plan, plan_of, read_plan
 from ..sweeps.report import report_text
@@ -109,7 +109,7 @@ def first_look() -> dict[str, Any]:
 
 def agree_plan(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
     """The plan with what the folder holds already, its size told.  Raises ValueError for too many cells in all."""
-    whole = folder.widen(plan).with_digests()
+    whole = folder.widen(plan).add_digests()
     cells = count(whole.every_axis)
     print(" x ".join(f"{len(axis.values)} {axis.name}" for axis in whole.every_axis), "=", f"{cells:,} cells")
     check_count(cells, SECONDS, confirmed, "add --yes")
@@ -144,7 +144,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # of what is printed; a server's is a ServerFault
         raise
     except (ValueError, *FAULTS) as error:
-        print(in_words(error, args.server or "ComfyUI"), file=sys.stderr)
+        print(describe_failure(error, args.server or "ComfyUI"), file=sys.stderr)
         return 2
 
 
@@ -186,7 +186,7 @@ def run_and_show(server: Connection, plan: Plan, folder: Folder, cells: Sequence
     try:
         run_missing(server, folder, missing, plan.measures, reports)
     except FAULTS as fault:
-        print(in_words(fault, server.address), file=sys.stderr)
+        print(describe_failure(fault, server.address), file=sys.stderr)
     finally:
         server.close()
         done = show_results(plan, folder, cells)

@@ -20,7 +20,7 @@ from ..measure.measurement import Measurement
 from ..sweeps.axes import LARGEST_SWEEP, RULE, check_count, word_of
 from ..sweeps.measures import OWN, WHOLE, Judge, measure, measure_of, own_measures, score
 from ..sweeps.plan import check_measures
-from ..sweeps.rules import RuleNode, knob_of, refuse_unmatched, with_knob
+from ..sweeps.rules import RuleNode, knob_of, refuse_unmatched, set_knob
 from .measuring import measure as measure_samples
 from .recording import Denoiser, Recording, record
 from .sampling import sampler_of
@@ -188,7 +188,7 @@ def with_knob_at(chain: Chain, name: str, value: Any) -> Chain:
     before = getattr(place[0], place[1])
     if isinstance(before, str) != isinstance(value, str):
         raise ValueError(f"{name} is {value!r}, which cannot take the place of {before!r}. Give a value of that kind.")
-    return with_knob(chain, *place, value)
+    return set_knob(chain, *place, value)
 
 
 def names_of(rule: Rule) -> list[str]:

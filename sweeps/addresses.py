@@ -29,17 +29,17 @@ class Address:
 
     @property
     def name(self) -> str:
-        """Its last part."""
+        """The last part of the address."""
         return self.path.name
 
     @property
     def suffix(self) -> str:
-        """The end of its name."""
+        """The ending of the name, with its dot."""
         return self.path.suffix
 
     @property
     def parent(self) -> Address:
-        """Its folder."""
+        """The folder that the file or folder is in."""
         return Address(self.system, str(self.path.parent), self.label.rpartition("/")[0])
 
     def exists(self) -> bool:
@@ -51,7 +51,7 @@ class Address:
         return (self / path.rpartition("/")[2] for path in self.system.ls(str(self.path), detail=False))
 
     def stat(self) -> SimpleNamespace:
-        """Its size in bytes.  Raises OSError."""
+        """What is known of the file: st_size, in bytes.  Raises OSError."""
         return SimpleNamespace(st_size=self.system.size(str(self.path)))
 
     def read_bytes(self) -> bytes:
@@ -73,9 +73,9 @@ Place = Path | Address
 
 def place_at(text: str) -> Place:
     """The folder or the address of a text.  Raises ValueError for an address that nothing here can open."""
-    scheme, _, rest = text.partition("://")
-    if not rest or scheme == "file":
-        return Path(rest or text)
+    scheme, _, path_text = text.partition("://")
+    if not path_text or scheme == "file":
+        return Path(path_text or text)
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:

@@ -42,7 +42,7 @@ WORDS: Mapping[str, Word] = {  # by the word that node, library and command shar
 }  # the end of the words
 CHANCE = ("seed", "prompt", "label")  # kinds of axes along which what differs is chance to a report
 SAME = "{} and {} are the same axis"
-CALLED = {name: word for word, one in WORDS.items() for name in (*one.widgets, *one.synonyms, word)}
+CALLED = {name: word for word, facts in WORDS.items() for name in (*facts.widgets, *facts.synonyms, word)}
 
 
 class TooManyCells(ValueError):

@@ -16,7 +16,7 @@ from .axes import Value, places
 from .graph import Workflow
 from .plan import MEND, Plan
 from .rules import Nodes, rule_in_file, words_of_files
-from .workflow import with_knobs_told, with_results, with_values
+from .workflow import add_results, set_values, write_knobs
 
 VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)  # in pyproject.toml
 HEX = 16  # digits of an id: two of a million cells share one with a chance of 3e-8
@@ -45,7 +45,7 @@ def cells_of(plan: Plan, nodes: Nodes, models: Mapping[str, Any], version: str) 
     """
     in_files = [rule_in_file(word, nodes.rules) for word in words_of_files(plan.chains)]
     nodes = nodes._replace(rules=[*nodes.rules, *in_files])
-    workflow = with_values(with_results(plan.workflow, plan.judge, nodes, plan.draws), plan.overrides, nodes)
+    workflow = set_values(add_results(plan.workflow, plan.judge, nodes, plan.draws), plan.overrides, nodes)
     by_id: dict[str, Cell] = {}
     for place in places(plan.every_axis):
         cell = _cell(workflow, place, nodes, models, version)
@@ -56,7 +56,7 @@ def cells_of(plan: Plan, nodes: Nodes, models: Mapping[str, Any], version: str) 
 
 
 def _cell(workflow: Workflow, place: dict, nodes: Nodes, models: Mapping, version: str) -> Cell:
-    prompt = with_knobs_told(with_values(workflow, place, nodes))
+    prompt = write_knobs(set_values(workflow, place, nodes))
     return Cell(cell_id(prompt, models, version), place, prompt)
 
 

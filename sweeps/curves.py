@@ -17,7 +17,7 @@ OF_ALL_SEEDS = ("diversity", "variety")  # measures with one value for all seeds
 MOST_SERIES = 8  # curves in one plot that can still be told apart
 
 
-def with_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor]) -> list[Row]:
+def add_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor]) -> list[Row]:
     """The rows, each with the diversity of the seeds at its place, and over that at cfg 1, where there is one.
 
     picture_of: a cell's, [H, W, 3] in 0 .. 1.
@@ -26,12 +26,12 @@ def with_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor
     for row in rows:
         groups.setdefault(_place(row), []).append(row)
     by_place = {place: diversity_of([picture_of(row["id"]) for row in group]) for place, group in groups.items()}
-    found: list[Row] = []
+    measured: list[Row] = []
     for row in rows:
-        own, plain = by_place[_place(row)], by_place.get(_place(row, cfg=1), math.nan)
-        more = {"diversity": own, **({"variety": own / plain} if plain > 0 else {})}
-        found.append({**row, "measures": {**row["measures"], **more}})
-    return found
+        diversity, plain = by_place[_place(row)], by_place.get(_place(row, cfg=1), math.nan)
+        more = {"diversity": diversity, **({"variety": diversity / plain} if plain > 0 else {})}
+        measured.append({**row, "measures": {**row["measures"], **more}})
+    return measured
 
 
 def _place(row: Row, draws: bool = False, **other: Value) -> tuple:
@@ -70,11 +70,11 @@ def _splits(axis: Axis) -> bool:
 
 
 def _series(rows: Sequence[Row], measure: str, axis: Axis, split: Axis | None) -> list[dict[str, Any]]:
-    made = []
+    series = []
     for value in split.values if split else (None,):
-        own = [row for row in rows if split is None or row["place"].get(split.name) == value]
-        made.append({"name": value, "points": [_point(own, measure, axis.name, x) for x in axis.values]})
-    return made
+        group = [row for row in rows if split is None or row["place"].get(split.name) == value]
+        series.append({"name": value, "points": [_point(group, measure, axis.name, x) for x in axis.values]})
+    return series
 
 
 def _point(rows: Sequence[Row], measure: str, axis: str, x: Value) -> dict[str, Any]:

@@ -65,8 +65,8 @@ def study_page(
         "runs": pack_json(runs or {}),
         "prompts": pack_json({cell.id: cell.prompt for cell in cells}),
     }
-    rest = sum(map(len, parts.values())) + len(script_json(study))
-    room = max(PAGE_BYTES - rest, PAGE_BYTES // 3) * 3 // 4  # of base64
+    text_bytes = sum(map(len, parts.values())) + len(script_json(study))
+    room = max(PAGE_BYTES - text_bytes, PAGE_BYTES // 3) * 3 // 4  # of base64
     small, largest = _small(pictures, room)
     page = Template((WEB / "page" / "study.html").read_text(encoding="utf-8"))
     return page.substitute(parts, study=script_json(study | {"pictures": small, "square": largest <= PIXELATED}))

@@ -51,9 +51,13 @@ MOST_YAML = 2**20  # bytes; of JSON far more is read in the same time
 class Plan:
     """What a study is.
 
-    workflow: in API form. axes: what is varied. overrides: what is set in every cell, named as axes are. measures: of
-    the table, or metrics by their code. repeats: each cell again with so many seeds, counted from the workflow's own.
-    judge: as in `judge_of`. rules: digests of the rules in files that the axes name.
+    workflow: in API form.
+    axes: what is varied.
+    overrides: what is set in every cell, named as axes are.
+    measures: of the table, or metrics by their code.
+    repeats: each cell again with so many seeds, counted from the workflow's own.
+    judge: as in `judge_of`.
+    rules: digests of the rules in files that the axes name.
     Raises ValueError for repeats beside an axis of seeds, which would give some cells the same seed.
     """
 
@@ -87,7 +91,7 @@ class Plan:
         varied = (value for axis in self.axes if axis.name == RULE for value in axis.values)
         return (*varied, self.overrides.get(RULE, ""))
 
-    def with_digests(self) -> Plan:
+    def add_digests(self) -> Plan:
         """The plan with the digests of the rules in files, of which it names none by its folder.
 
         Raises ValueError for one that the command line does not name, and for another than the plan was made with.
@@ -208,7 +212,7 @@ def _workflow(value: Any, folder: Place) -> dict[str, dict]:
 def _values(name: str, value: Any) -> tuple[Value, ...]:
     """A list as it is; a text as an axis is written, such as 0..3; a single value alone."""
     values = values_of(value, name) if isinstance(value, str) else value if isinstance(value, list) else (value,)
-    return tuple(_value(name, one) for one in values)
+    return tuple(_value(name, each) for each in values)
 
 
 def _value(name: str, value: Any) -> Value:

@@ -123,7 +123,7 @@ def measures_of(rows: Sequence[Row]) -> list[str]:
 
 
 def together(chances: Sequence[float]) -> list[float]:
-    """The same for tests that are made together: below LEVEL, one mistake in all (Holm 1979); nan stays nan."""
+    """P values for tests that are made together: below LEVEL, one mistake in all (Holm 1979); nan stays nan."""
     ranks = sorted((p, number) for number, p in enumerate(chances) if math.isfinite(p))
     adjusted, least = [math.nan] * len(chances), 0.0
     for rank, (p, number) in enumerate(ranks):
@@ -153,9 +153,9 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
     drawn = f"{count_of(draws, 'draw')} of seeds and prompts"
     lines = [f"{count_of(len(rows), 'cell')}, {drawn}. Means, and in brackets 95 % intervals over the draws."]
     for name in measures_of(rows):
-        own = [effect for effect in tests if effect.measure == name]
-        lines += ["", measure_of(name).title, *(f"  {_describe_effect(effect)}" for effect in own)]
-        lines += [f"  {_describe_preference(rows, own)}"] if name == JUDGE else []
+        of_measure = [effect for effect in tests if effect.measure == name]
+        lines += ["", measure_of(name).title, *(f"  {_describe_effect(effect)}" for effect in of_measure)]
+        lines += [f"  {_describe_preference(rows, of_measure)}"] if name == JUDGE else []
     judged = [] if JUDGE in measures_of(rows) else [NO_JUDGE]
     return "\n".join([*lines, "", *judged, _conclusion(tests)]) + "\n"
 

@@ -173,7 +173,7 @@ class Folder:
         """Take the cells with a fault out of those that are done; returns the fault of each by its id."""
         cells = list(cells)
         faults = {
-            cell.id: fault for cell, fault in zip(cells, self._of_each(self.fault_of, cells), strict=True) if fault
+            cell.id: fault for cell, fault in zip(cells, self._map_cells(self.fault_of, cells), strict=True) if fault
         }
         for cell in cells:
             if cell.id in faults:
@@ -188,13 +188,13 @@ class Folder:
 
     def rows(self, cells: Iterable[Cell]) -> Iterator[Row | None]:
         """The row of every cell, in turn."""
-        return self._of_each(self.row, cells)
+        return self._map_cells(self.row, cells)
 
     def measured_rows(self, cells: Iterable[Cell], names: Sequence[str]) -> Iterator[Row | None]:
         """The row of every cell with these measures, in turn."""
-        return self._of_each(lambda cell: self.measure(cell, names), cells)
+        return self._map_cells(lambda cell: self.measure(cell, names), cells)
 
-    def _of_each(self, act: Callable[[Cell], Any], cells: Iterable[Cell]) -> Iterator[Any]:
+    def _map_cells(self, act: Callable[[Cell], Any], cells: Iterable[Cell]) -> Iterator[Any]:
         """Several are asked for at once where each has to travel."""
         if isinstance(self.path, Path):
             yield from map(act, cells)

@@ -72,8 +72,8 @@ def knob_of(chain: Chain, name: str, names: Callable[[Rule], Iterable[str]]) -> 
     mine = [rule for rule in chain.rules if letters_of(owner) in map(letters_of, names(rule))]
     if not mine:
         return None
-    if len(numbers := [at for one in mine if (at := getattr(one, "node", ""))]) > 1:
-        which = ", ".join(f"{at}.{knob}" for at in numbers)
+    if len(numbers := [node for rule in mine if (node := getattr(rule, "node", ""))]) > 1:
+        which = ", ".join(f"{node}.{knob}" for node in numbers)
         raise ValueError(f"{name} may be one of {len(mine)} gradients. Write which: {which}.")
     widgets = mine[0].fields_by_widget
     field = widgets.get(knob, knob)
@@ -97,7 +97,7 @@ def refuse_unmatched(axes: Iterable[str], chains: Iterable[Chain], names: Callab
             raise ValueError(f"No run of this sweep has a rule with {name}. {there}")
 
 
-def with_knob(chain: Chain, rule: Rule, field: str, value: Any) -> Chain:
+def set_knob(chain: Chain, rule: Rule, field: str, value: Any) -> Chain:
     """The chain with another value of a field of one of its rules."""
     return replace(chain, rules=tuple(r.with_field(field, value) if r is rule else r for r in chain.rules))
 
@@ -105,9 +105,11 @@ def with_knob(chain: Chain, rule: Rule, field: str, value: Any) -> Chain:
 def _rule_node(name: str, facts: Mapping) -> RuleNode:
     required = facts["input"].get("required", {})
     inputs = {**required, **facts["input"].get("optional", {})}
-    usual = {one: default_of(declared) for one, declared in inputs.items()}
-    defaults = {one: value for one, value in usual.items() if value is not None}
-    return RuleNode(name, facts["display_name"], defaults, tuple(one for one in required if one not in defaults))
+    usual = {widget: default_of(declared) for widget, declared in inputs.items()}
+    defaults = {widget: value for widget, value in usual.items() if value is not None}
+    return RuleNode(
+        name, facts["display_name"], defaults, tuple(socket for socket in required if socket not in defaults)
+    )
 
 
 def default_of(declared: Sequence) -> Any:
@@ -140,7 +142,7 @@ def rule_in_file(word: str, rules: Sequence[RuleNode], here: bool = True) -> Rul
     if place is None:
         return replace(node, title=word, defaults={"rule": word, "digest": ""})
     first = next(iter(chain_from(place.rule()).rules), None)
-    knobs = {name: getattr(first, own) for name, own in first.fields_by_widget.items()} if first else {}
+    knobs = {name: getattr(first, field) for name, field in first.fields_by_widget.items()} if first else {}
     return replace(node, title=place.name, defaults={"rule": place.word, "digest": place.digest}, knobs=knobs)
 
 

@@ -21,7 +21,7 @@ from ..trace.trace import Trace
 from . import page
 from .addresses import local, write_whole
 from .cells import Cell
-from .curves import with_diversity
+from .curves import add_diversity
 from .pictures import open_picture
 from .plan import Plan
 from .report import report_text
@@ -77,7 +77,7 @@ def write_summary(
     for row in rows:
         row["measures"] = {n: value for n, value in row["measures"].items() if not shown or n in shown}
     with pictures_of(folder, rows) as pictures:
-        rows = with_diversity(rows, lambda cell: page.pixels_of(page.thumbnail(pictures[cell])))
+        rows = add_diversity(rows, lambda cell: page.pixels_of(page.thumbnail(pictures[cell])))
         summary = report_text(rows, plan.every_axis)
         runs = records_of(list(pictures), lambda cell: trace_at(folder, cell))
         _write(folder, REPORT, summary)

@@ -40,7 +40,7 @@ def _is_node(value: Any) -> bool:
     return isinstance(kind, str) and isinstance(inputs, Mapping)
 
 
-def with_results(workflow: Workflow, judge: str = "", nodes: Nodes = NOTHING, draws: int = 0) -> dict[str, dict]:
+def add_results(workflow: Workflow, judge: str = "", nodes: Nodes = NOTHING, draws: int = 0) -> dict[str, dict]:
     """The workflow with a trace of its last sampler saved and its picture previewed, and without what neither needs.
 
     judge: as in `judge_of`. draws: how often the model is asked about the picture. Raises ValueError where there is no
@@ -62,8 +62,8 @@ def with_results(workflow: Workflow, judge: str = "", nodes: Nodes = NOTHING, dr
     energy = judge_of(made, judge, nodes.energies)
     if energy:
         made[JUDGE] = judging_node(made, energy, [sampler, TRACE_OUTPUT], PICTURES)
-    kept = {name for end in (PICTURES, TRACE, JUDGE) for name in upstream(made, end)}
-    return {name: node for name, node in made.items() if name in kept}
+    needed = {name for end in (PICTURES, TRACE, JUDGE) for name in upstream(made, end)}
+    return {name: node for name, node in made.items() if name in needed}
 
 
 def sampler_of(workflow: Workflow) -> str:
@@ -85,20 +85,27 @@ def place_of(workflow: Workflow, name: str, nodes: Nodes = NOTHING) -> tuple[str
     places: list[tuple[str, str]] = []
     for names in (_widgets_of(widget), _widgets_of(word_of(widget))):
         places = places or [
-            (n, one) for n, one in widgets(workflow) if one in names and (not dot or _is(workflow, n, owner))
+            (node, input_name)
+            for node, input_name in widgets(workflow)
+            if input_name in names and (not dot or _is(workflow, node, owner))
         ]
     if not dot:
-        places = [one for one in places if workflow[one[0]]["class_type"] not in nodes.energies] or places
+        places = [place for place in places if workflow[place[0]]["class_type"] not in nodes.energies] or places
     if widget == "prompt" and len(places) > 1:
-        places = _of_positive(workflow, places)
+        places = _positive_texts(workflow, places)
     if len(places) == 1:
         return places[0]
     if not places:
         every = widgets(workflow)
-        owned = [*(f"{title_of(workflow[n])}.{one}" for n, one in every), *(f"{n}.{one}" for n, one in every)]
-        words = owned if dot else [RULE, *(word_of(one) for _, one in every), *(one for _, one in every)]
+        owned = [f"{title_of(workflow[node])}.{input_name}" for node, input_name in every]
+        owned += [f"{node}.{input_name}" for node, input_name in every]
+        words = (
+            owned
+            if dot
+            else [RULE, *(word_of(input_name) for _, input_name in every), *(input_name for _, input_name in every)]
+        )
         raise ValueError(f"The workflow has no widget {quote(name)}. {suggest(name, dict.fromkeys(words))}")
-    several = ", ".join(f"{n}.{one} ({title_of(workflow[n])})" for n, one in places)
+    several = ", ".join(f"{node}.{input_name} ({title_of(workflow[node])})" for node, input_name in places)
     raise ValueError(f"{name} may be one of {len(places)} widgets. Write which: {several}.")
 
 
@@ -111,45 +118,45 @@ def _is(workflow: Workflow, node: str, owner: str) -> bool:
     return owner == node or owner.lower() in (title_of(workflow[node]).lower(), workflow[node]["class_type"].lower())
 
 
-def _of_positive(workflow: Workflow, places: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _positive_texts(workflow: Workflow, places: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The text nearest to what a sampler takes as its positive."""
     positives = (node["inputs"].get("positive") for node in workflow.values())
     near = [name for wire in positives if is_link(wire) for name in upstream(workflow, str(wire[0]))]
-    return sorted((one for one in places if one[0] in near), key=lambda one: near.index(one[0]))[:1] or places
+    return sorted((place for place in places if place[0] in near), key=lambda place: near.index(place[0]))[:1] or places
 
 
-def with_values(workflow: Workflow, values: Mapping[str, Value], nodes: Nodes = NOTHING) -> dict[str, dict]:
+def set_values(workflow: Workflow, values: Mapping[str, Value], nodes: Nodes = NOTHING) -> dict[str, dict]:
     """The workflow with these values: a widget each, `rule` a chain of rules, `repeat` what is added to the seed.
 
     A widget of a rule, such as `Limited Interval.start`, is left out where the chain is another.
     """
     made, names = check_workflow(workflow), {}
-    for name, value in sorted(values.items(), key=lambda one: one[0] != RULE):
+    for name, value in sorted(values.items(), key=lambda pair: pair[0] != RULE):
         if name == RULE:
             _wire_rules(made, chain_named(str(value), nodes.rules))
         elif RULE in values and _is_elsewhere(made, name, nodes.rules):
             continue
         elif name == REPEAT:
             node, widget = place_of(made, "seed", nodes)
-            made[node]["inputs"][widget] = _of_kind("seed", made[node]["inputs"][widget], 0) + int(value)
+            made[node]["inputs"][widget] = _fit_kind("seed", made[node]["inputs"][widget], 0) + int(value)
         else:
             place = place_of(made, name, nodes)
             if names.setdefault(place, name) != name:
                 raise ValueError(f"{SAME.format(names[place], name)}. Put all values on one.")
             for node, widget in (place, *followers(made, name, place, nodes.energies)):
                 inputs = made[node]["inputs"]
-                inputs[widget] = _of_kind(name, value, inputs[widget])
+                inputs[widget] = _fit_kind(name, value, inputs[widget])
                 inputs |= {PRESET: widget} if widget == PRESET_SCALE and PRESET in inputs else {}
     return made
 
 
-def with_knobs_told(workflow: Workflow) -> dict[str, dict]:
+def write_knobs(workflow: Workflow) -> dict[str, dict]:
     """The workflow with those knobs of rules in files that differ from the usual as the text that their node takes."""
     made = check_workflow(workflow)
     for node in made.values():
         usual, inputs = (node.get("_meta") or {}).get(KNOBS, {}), node["inputs"]
-        own = {name: inputs.pop(name) for name in usual}
-        if other := {name: value for name, value in own.items() if value != usual[name]}:
+        knobs = {name: inputs.pop(name) for name in usual}
+        if other := {name: value for name, value in knobs.items() if value != usual[name]}:
             inputs[KNOBS] = json.dumps(other, sort_keys=True)
     return made
 
@@ -165,7 +172,7 @@ def _is_elsewhere(workflow: Workflow, name: str, rules: Sequence[RuleNode]) -> b
     return bool(named) and not any(_is(workflow, node, owner) for node in workflow)
 
 
-def _of_kind(name: str, value: Value, before: Any) -> Any:
+def _fit_kind(name: str, value: Value, before: Any) -> Any:
     """The value as the widget holds it: text stays text, numbers stay numbers."""
     if isinstance(before, str):
         return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -10,7 +10,7 @@ from ...guidance.chain import Chain
 from ...guidance.gradients.term import GradientTerm
 from ...guidance.rules.kinds import Rule
 from ...sweeps.axes import RULE, WORDS, Axis, Value, Word, kind_of, places, suggest, value_at, word_of
-from ...sweeps.rules import knob_of, letters_of, refuse_unmatched, rule_named, with_knob
+from ...sweeps.rules import knob_of, letters_of, refuse_unmatched, rule_named, set_knob
 from ..editor.checks import CheckedNode, insist, misfits, number
 from ..editor.rule_nodes import chain_by_name, describe_rule_node, rule_node_of, rules_by_name
 from .conditions import Asked
@@ -91,7 +91,7 @@ def _change_knob(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
         insist(*misfits(node, {knob: value}))
     elif not isinstance(before, str | bool):  # no widget of this name says a range: any number that means one
         insist(number(name, value, -MOST, MOST))
-    return with_knob(chain, rule, field, value)
+    return set_knob(chain, rule, field, value)
 
 
 def _names(rule: Rule) -> list[str]:

@@ -13,7 +13,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ...guidance.energies.protocol import Energy
 from ...sweeps.axes import Value, duration, value_at
-from ...sweeps.curves import with_diversity
+from ...sweeps.curves import add_diversity
 from ...sweeps.sheet import sheet
 from ..editor.checks import CheckedNode
 from ..editor.rule_nodes import say
@@ -53,7 +53,7 @@ def sample_grid(
         runs[i], left = run, (time.monotonic() - began) * (len(wanted) / len(outcomes) - 1)
         say(node, f"{len(outcomes)} of {len(wanted)} runs, about {duration(left)} left")
     rows, runs = [outcomes[i][0] for i in range(len(wanted))], [runs[i] for i in range(len(wanted))]
-    rows = with_diversity(rows, lambda i: outcomes[int(i)][1]) if draws else rows
+    rows = add_diversity(rows, lambda i: outcomes[int(i)][1]) if draws else rows
     best = best_cfg(rows, best_by)
     chosen = next((i for i, row in enumerate(rows) if value_at(row["place"], "cfg") == best), 0)
     trace = runs[chosen].trace

@@ -45,5 +45,5 @@ if OFFERED:
             claims.check_claims(rule, {"knobs": values}, {"knobs": claims.table(knob, 100)}, TABLE)
             for name, value in values.items():
                 named = sweeps.rules.knob_of(chain, f"{place.name}.{name}", lambda one: [place.name])
-                chain = sweeps.rules.with_knob(chain, *named, value) if named else chain
+                chain = sweeps.rules.set_knob(chain, *named, value) if named else chain
             return extend_chain(cls, guidance, *chain.rules)

@@ -24,7 +24,7 @@ GONE = "{} is gone ({}). What it was at runs again on another."
 MOST_BARREN = 2  # passes in a row in which nobody has a ComfyUI; none of them is the first
 
 
-def as_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
+def rows_for_ray(cells: Sequence[Cell]) -> list[dict[str, str]]:
     """Cells as Ray carries them."""
     return [{"id": c.id, "place": json.dumps(dict(c.place)), "prompt": json.dumps(c.prompt)} for c in cells]
 
@@ -133,7 +133,7 @@ class OnRay:
         data.DataContext.get_current().enable_progress_bars = False  # our table tells more
         quiet()
         batches = math.ceil(len(cells) / self.batch)
-        done = data.from_items(as_rows(cells), override_num_blocks=batches).map(
+        done = data.from_items(rows_for_ray(cells), override_num_blocks=batches).map(
             self.kind,
             fn_constructor_kwargs={**self.runner, "seats": SeatsOnRay(self.seats)},
             compute=data.ActorPoolStrategy(size=min(self.actors, batches + spare)),

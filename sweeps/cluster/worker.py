@@ -4,6 +4,8 @@ The classes travel to the workers by value, since nobody can import this pack th
 where they run, from `root`, the folder of this repository on that machine.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import json
@@ -11,7 +13,9 @@ import os
 import platform
 import runpy
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 DONE, FAILED, LOST, UNWRITTEN, WAITING = "done", "failed", "lost", "unwritten", "waiting"  # how a cell ended
 NO_SERVER = "No server is left."
@@ -21,7 +25,7 @@ HOLD_GROWS, MOST_HELD = 4, 64.0  # an actor without a ComfyUI keeps each cell so
 BY_ACTOR = ("take", "owns")  # what actors say of themselves
 
 
-def named_pack(root):
+def named_pack(root: str):
     """Register the pack under its name: an installation has its root on the path already."""
     if (here := Path(root) / "__main__.py").is_file() and (Path(root) / "nodes").is_dir():
         runpy.run_path(str(here))["name_the_pack"]()
@@ -33,7 +37,7 @@ class Seats:
     after: s, until a silent server is asked again; each time twice as long, up to MOST_SILENT.
     """
 
-    def __init__(self, servers, after=ASK_AGAIN):
+    def __init__(self, servers: Sequence[str], after: float = ASK_AGAIN):
         self.alive, self.by_actor, self.after = list(servers), {}, after
         self.silent = {}  # address -> when it is asked again, and how long after that
         self.own = {}  # actor with a ComfyUI of its own -> when it said so
@@ -42,18 +46,18 @@ class Seats:
         """A new pass, with new actors."""
         self.by_actor, self.own = {}, {}
 
-    def take(self, actor):
+    def take(self, actor: Any):
         """The server of an actor, the same again after a restart, unless another has it and one is free; "" for none.
 
         So actors that share a server part when another one answers again.
         """
         mine, used = self.by_actor.get(actor), [*self.by_actor.values()]
-        free = next((one for one in self.alive if one not in used), None)
+        free = next((address for address in self.alive if address not in used), None)
         if mine not in self.alive or (free and used.count(mine) > 1):
             self.by_actor[actor] = free or min(self.alive, key=used.count, default="")
         return self.by_actor[actor]
 
-    def lose(self, address):
+    def lose(self, address: str):
         """A server does not answer: nobody gets it until it does."""
         if address in self.alive:
             self.alive.remove(address)
@@ -68,18 +72,18 @@ class Seats:
                 return address
         return ""
 
-    def regain(self, address):
+    def regain(self, address: str):
         """A silent server answers again."""
         if self.silent.pop(address, None):
             self.alive.append(address)
 
-    def owns(self, actor, there):
+    def owns(self, actor: Any, there: bool):
         """An actor tells whether it has a ComfyUI of its own."""
         self.own.pop(actor, None)
         if there:
             self.own[actor] = time.monotonic()
 
-    def able(self, within):
+    def able(self, within: float):
         """Whether anybody can run a cell, as far as was heard within so many seconds."""
         heard = time.monotonic() - within
         return bool(self.alive) or any(when >= heard for when in self.own.values())
@@ -90,17 +94,17 @@ class Seats:
 
 
 class SeatsOnRay:
-    """The same, kept by an actor that all others ask."""
+    """Seats that a Ray actor keeps, and all others ask."""
 
-    def __init__(self, handle):
+    def __init__(self, handle: Any):
         self.handle = handle
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str):
         if name.startswith("_"):  # of pickle, before the handle is there
             raise AttributeError(name)
         return functools.partial(self._ask_handle, name)
 
-    def _ask_handle(self, name, *given):
+    def _ask_handle(self, name: str, *given):
         import ray
 
         if name in BY_ACTOR:
@@ -111,13 +115,29 @@ class SeatsOnRay:
 class CellRunner:
     """One ComfyUI, and the cells that are handed to it one by one.
 
-    output: folder or address of the results. seats: who gives it a running server, and knows what others have. host:
-    folder of the ComfyUI that it starts for itself on this machine, "" for none. cpu: not on its GPU. patience: the
-    timeout and the pauses of a Connection (sweeps/comfyui/cell.py), which are those between two starts of a ComfyUI
-    too. rules: in files, FILE:RULE, at the same place on every machine.
+    root: folder of this repository on that machine.
+    output: folder or address of the results.
+    measures: of the table.
+    seats: gives it a running server, and knows what others have; Seats or SeatsOnRay.
+    host: folder of the ComfyUI that it starts for itself on this machine; "" for none.
+    reports: as for `Connection.run` (sweeps/comfyui/cell.py).
+    patience: the timeout and the pauses of a Connection, in s, which are those between two starts of a ComfyUI too.
+    cpu: not on its GPU.
+    rules: in files, FILE:RULE, at the same place on every machine.
     """
 
-    def __init__(self, root, output, measures, seats, host, reports, patience, cpu=False, rules=""):  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913
+        self,
+        root: str,
+        output: str,
+        measures: Sequence[str],
+        seats: Any,
+        host: str,
+        reports: bool,
+        patience: tuple[float, Sequence[float]],
+        cpu: bool = False,
+        rules: str = "",
+    ):
         named_pack(root)
         os.environ["GG_RULE_FILES"] = rules
         from guidance_geometry.sweeps.addresses import place_at
@@ -143,7 +163,7 @@ class CellRunner:
         self._sit_on(address, f"own ComfyUI on {platform.node()}, process {os.getpid()}")
         self.seats.owns(id(self), bool(address))
 
-    def _sit_on(self, address, name):
+    def _sit_on(self, address: str, name: str):
         if self.server and self.server.address == address:
             return
         if self.server:
@@ -160,13 +180,13 @@ class CellRunner:
             self.seats.regain(silent)
         self._connect()
 
-    def __call__(self, row):
+    def __call__(self, row: Mapping[str, str]):
         """Run the cell of a row unless it is done; returns its id, how it ended, and why."""
         cell = self.cell(row["id"], json.loads(row["place"]), json.loads(row["prompt"]))
         end, words, server = self._finish(cell)
         return {"id": cell.id, "end": end, "words": words, "server": server, "process": os.getpid()}
 
-    def _finish(self, cell):
+    def _finish(self, cell: Any):
         from guidance_geometry.files.writing import NotWritten
 
         if done := self.folder.row(cell):  # a task that is tried again after its actor died
@@ -210,7 +230,7 @@ class CellRunner:
 class OwnComfyUI:
     """Starts a ComfyUI for an actor, at most MOST_STARTS times.  exits: ends it."""
 
-    def __init__(self, host, cpu, pauses, exits):
+    def __init__(self, host: str, cpu: bool, pauses: Sequence[float], exits: contextlib.ExitStack):
         self.host, self.cpu, self.exits = host, cpu, exits
         self.pauses = [0.0, *pauses, *[0.0] * MOST_STARTS][:MOST_STARTS]  # s, before each start
 

@@ -141,7 +141,7 @@ class Shown(BaseModel, extra="ignore"):
 
 
 NODES = TypeAdapter(dict[str, Annotated[Node | None, or_else(None)]])
-QUEUED, REFUSAL, MESSAGE, STATS = (TypeAdapter(one) for one in (Queued, Refusal, Message, Stats))
+QUEUED, REFUSAL, MESSAGE, STATS = (TypeAdapter(answer) for answer in (Queued, Refusal, Message, Stats))
 HISTORY = TypeAdapter(dict[str, Ended])
 FOLDERS, FILES = TypeAdapter(list[ModelFolder]), TypeAdapter(list[ModelFile])
 OUTPUTS = TypeAdapter(dict[str, Annotated[Shown | None, or_else(None)]])

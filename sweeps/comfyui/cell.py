@@ -42,7 +42,7 @@ def models_of(client: Client) -> dict[str, int | None]:
     where = f"{client.address} answered /experiment/models"
     names = [folder["name"] for folder in answers.read_as(answers.FOLDERS, data, where)]
     listed = [client.read(f"/experiment/models/{quote(name, '')}", answers.FILES) for name in names]
-    return {one["name"]: one["size"] for files in listed for one in files}
+    return {file["name"]: file["size"] for files in listed for file in files}
 
 
 def is_there(address: str, pauses: Sequence[float] = ()) -> bool:

@@ -40,7 +40,7 @@ def error_of(server: Connection, folder: Folder, cell: Cell, names: Sequence[str
     return ""
 
 
-def in_words(error: Exception, server: str) -> str:
+def describe_failure(error: Exception, server: str) -> str:
     """What a person reads of a failure."""
     if isinstance(error, (ValueError, NotWritten)):
         return str(error)

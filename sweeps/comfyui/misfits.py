@@ -16,11 +16,11 @@ KINDS = {"INT": "whole number", "FLOAT": "number"}  # of widgets
 
 def misfits(prompts: Iterable[Workflow], types: Told, server: str) -> list[str]:
     """What the server lacks, a sentence each, each once: node classes, inputs, models and other words of a list."""
-    sentences = (words for prompt in prompts for node in prompt.values() for words in _of_node(node, types))
+    sentences = (words for prompt in prompts for node in prompt.values() for words in _misfits_of_node(node, types))
     return [f"{server}: {words}" for words in dict.fromkeys(sentences)]
 
 
-def _of_node(node: Mapping, types: Told) -> list[str]:
+def _misfits_of_node(node: Mapping, types: Told) -> list[str]:
     name = node["class_type"]
     if name not in types:
         return [f"it has no node {name}. {suggest(name, types)} Is it another version, or is a pack missing?"]
@@ -28,14 +28,14 @@ def _of_node(node: Mapping, types: Told) -> list[str]:
         return [f"what it says of its node {name} cannot be read. Is another pack in the way?"]
     needed, optional = node_type["input"].get("required", {}), node_type["input"].get("optional", {})
     declared = {**needed, **optional}
-    lacking = [one for one in needed if one not in node["inputs"]]
+    lacking = [widget for widget in needed if widget not in node["inputs"]]
     words = [f"{name} there needs an input {lacking[0]}, so it is another version."] if lacking else []
-    for one, value in node["inputs"].items():
-        options = options_of(declared.get(one, ()))
+    for widget, value in node["inputs"].items():
+        options = options_of(declared.get(widget, ()))
         if options and not is_link(value) and value not in options:
-            words.append(f"{title_of(node)} has no {one} {value!r}. {suggest(str(value), map(str, options))}")
-        if not is_link(value) and (needs := limits_exceeded(declared.get(one, ()), value)):
-            words.append(f"{title_of(node)} has {one} {value}, and {needs}.")
+            words.append(f"{title_of(node)} has no {widget} {value!r}. {suggest(str(value), map(str, options))}")
+        if not is_link(value) and (needs := limits_exceeded(declared.get(widget, ()), value)):
+            words.append(f"{title_of(node)} has {widget} {value}, and {needs}.")
     return words
 
 

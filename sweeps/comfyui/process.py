@@ -82,11 +82,14 @@ def find_comfyui(given: str | None = None) -> Path:
 
 
 def comfyui_around(given: str | None = None) -> Path | None:
-    """The same, None where there is none.  Raises StartError where the one that is named is none."""
+    """The folder of the ComfyUI that is named, or around this pack; None where there is none.
+
+    Raises StartError where what is named is no ComfyUI.
+    """
     if named := given or os.environ.get("COMFYUI_PATH"):
         return comfyui_at(Path(named))
     called = Path(sys.argv[0]).absolute()  # as it was called: the pack may be a link in custom_nodes
-    around = (one for place in (called, ROOT, Path.cwd()) for one in (place, *place.parents))
+    around = (folder for place in (called, ROOT, Path.cwd()) for folder in (place, *place.parents))
     return next(filter(is_comfyui, around), None)
 
 
@@ -101,7 +104,9 @@ def python_of(comfyui: Path | None) -> Path:
         if has_torch(python):
             return python
     beside = [interpreter(place) for place in comfyui.parent.glob("*") if is_environment(place)] if comfyui else []
-    raise StartError(NO_TORCH.format(", ".join(map(str, pythons))) + "".join(f" Perhaps {one}?" for one in beside[:3]))
+    raise StartError(
+        NO_TORCH.format(", ".join(map(str, pythons))) + "".join(f" Perhaps {python}?" for python in beside[:3])
+    )
 
 
 def pythons_around(comfyui: Path | None) -> Iterator[Path]:
@@ -116,7 +121,7 @@ def pythons_around(comfyui: Path | None) -> Iterator[Path]:
     yield from (interpreter(Path(os.environ[name])) for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if os.environ.get(name))
     inside = comfyui.glob("*") if comfyui else ()
     yield from map(interpreter, filter(is_environment, (folder, *folder.parents, *inside)))
-    yield from (Path(found) for name in ("python3", "python") if (found := shutil.which(name)))
+    yield from (Path(path) for name in ("python3", "python") if (path := shutil.which(name)))
 
 
 def is_environment(folder: Path) -> bool:

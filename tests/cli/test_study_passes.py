@@ -6,7 +6,7 @@ from guidance_geometry.dev.fixtures.stub_server import POISON, keep, white_pictu
 from guidance_geometry.dev.places import ROOT
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.cluster import worker as study_worker
-from guidance_geometry.sweeps.cluster.passes import as_rows, left_over, passes
+from guidance_geometry.sweeps.cluster.passes import left_over, passes, rows_for_ray
 from guidance_geometry.sweeps.cluster.worker import DONE, CellRunner, Seats
 from guidance_geometry.sweeps.results import Folder
 from guidance_geometry.sweeps.rules import NOTHING
@@ -39,7 +39,7 @@ class InTurn:
         self.workers = [CellRunner(**made, host=host) for host in hosts or [""] * len(addresses)]
 
     def __call__(self, cells, tally):
-        for number, row in enumerate(as_rows(cells)):
+        for number, row in enumerate(rows_for_ray(cells)):
             tally.add(self.workers[number % len(self.workers)](row))
 
 
@@ -144,7 +144,7 @@ def test_a_cell_that_is_handed_out_again_does_not_run_again(two, tmp_path):
     """As Ray does with what an actor had in hand when it died."""
     folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds([0]), NOTHING, {}, "1")
     (worker,) = InTurn(folder, two[1][:1]).workers
-    first, again = (worker(row) for row in as_rows(cells) * 2)
+    first, again = (worker(row) for row in rows_for_ray(cells) * 2)
     assert (first["end"], again, two[0][0].ran) == (DONE, first, 1)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from guidance_geometry.measure.levels import DRAWS
 from guidance_geometry.sweeps.cells import cells_of
-from guidance_geometry.sweeps.curves import with_diversity
+from guidance_geometry.sweeps.curves import add_diversity
 from guidance_geometry.sweeps.measures import measure
 from guidance_geometry.sweeps.plan import plan_of
 from guidance_geometry.sweeps.rules import NOTHING
@@ -55,7 +55,7 @@ def test_variety_is_the_diversity_over_that_at_cfg_1_with_all_else_alike():
         label, cfg, seed = cell.split()
         return torch.full([2, 2, 3], int(seed) * far[label, int(cfg)])
 
-    found = {row["id"]: row["measures"] for row in with_diversity(rows, picture_of)}
+    found = {row["id"]: row["measures"] for row in add_diversity(rows, picture_of)}
     assert found["a 8 0"] == pytest.approx({"diversity": 0.2, "variety": 0.5})
     assert found["a 1 1"]["variety"] == pytest.approx(1)
     assert "variety" not in found["b 8 0"]

@@ -9,7 +9,7 @@ from guidance_geometry.sweeps import page as pages
 from guidance_geometry.sweeps import runs as study_runs
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
-from guidance_geometry.sweeps.curves import curves, first_view, with_diversity
+from guidance_geometry.sweeps.curves import add_diversity, curves, first_view
 from guidance_geometry.sweeps.page import pixels_of, study_page, thumbnail
 from guidance_geometry.sweeps.pictures import open_picture
 from guidance_geometry.sweeps.plan import Plan
@@ -52,7 +52,7 @@ def test_the_first_curves_are_no_means_over_rules():
 def test_diversity_is_that_of_the_seeds_at_a_place(cells):
     shades = {cell.id: 100 * (cell.place["cfg"] == 4) * (cell.place["seed"] == 0) for cell in cells}
     shown = {name: pixels_of(thumbnail(picture(shade))) for name, shade in shades.items()}
-    told = with_diversity(rows_of(cells), shown.__getitem__)
+    told = add_diversity(rows_of(cells), shown.__getitem__)
     found = {row["place"]["cfg"]: row["measures"]["diversity"] for row in told}
     assert found == {1: 0.0, 4: pytest.approx(2 / 3 * 100 / 255, abs=1e-6)}
 

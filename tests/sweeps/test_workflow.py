@@ -8,11 +8,11 @@ from guidance_geometry.sweeps.rules import Nodes, RuleNode, chain_named, rule_na
 from guidance_geometry.sweeps.workflow import (
     PICTURES,
     TRACE,
+    add_results,
     check_workflow,
     place_of,
     sampler_of,
-    with_results,
-    with_values,
+    set_values,
 )
 from guidance_geometry.tests.sweeps.plans import NODES, RULES, workflow
 
@@ -34,7 +34,7 @@ def texts():
 
 
 def test_a_workflow_keeps_what_its_picture_and_its_trace_need():
-    made = with_results(workflow())
+    made = add_results(workflow())
     assert set(made) == {"1", "2", "3", "4", "5", "6", PICTURES, TRACE}
     assert made[TRACE]["inputs"]["trace"] == ["4", 2]
 
@@ -55,26 +55,26 @@ def test_an_axis_finds_its_widget(graph, name, place):
 
 
 def test_values_keep_the_kind_of_their_widget_and_repeats_count_from_the_seed():
-    made = with_values(workflow(), {"label": 3, "cfg": 2})
+    made = set_values(workflow(), {"label": 3, "cfg": 2})
     assert (made["2"]["inputs"]["label"], made["4"]["inputs"]["cfg"]) == ("3", 2)
-    assert with_values(workflow(), {"seed": 7, "repeat": 2})["4"]["inputs"]["seed"] == 9
+    assert set_values(workflow(), {"seed": 7, "repeat": 2})["4"]["inputs"]["seed"] == 9
 
 
 def test_rules_by_name_stand_on_the_guidance_wire():
-    made = with_values(workflow(), {"rule": "APG + cfg zero*"}, NODES)
+    made = set_values(workflow(), {"rule": "APG + cfg zero*"}, NODES)
     last = made["4"]["inputs"]["guidance"][0]
     first = made[last]["inputs"]["guidance"][0]
     assert [made[n]["class_type"] for n in (first, last)] == ["GGAdaptiveProjected", "GGZeroStar"]
     assert made[first]["inputs"] == {"eta": 0.0}
     assert made[last]["inputs"]["guidance"] == [first, 0]
-    assert "guidance" not in with_values(made, {"rule": "cfg"}, NODES)["4"]["inputs"]
+    assert "guidance" not in set_values(made, {"rule": "cfg"}, NODES)["4"]["inputs"]
 
 
 def test_a_widget_of_a_rule_is_an_axis_where_the_rule_is():
     for owner in ("APG", "apg", "GGAdaptiveProjected"):
-        made = with_values(workflow(), {f"{owner}.eta": 0.5, "rule": "APG"}, NODES)
+        made = set_values(workflow(), {f"{owner}.eta": 0.5, "rule": "APG"}, NODES)
         assert made["gg-sweep-rule-0"]["inputs"]["eta"] == 0.5
-        plain = with_values(workflow(), {f"{owner}.eta": 0.5, "rule": "cfg"}, NODES)
+        plain = set_values(workflow(), {f"{owner}.eta": 0.5, "rule": "cfg"}, NODES)
         assert "gg-sweep-rule-0" not in plain
     for name in ("apg", "GGAdaptiveProjected", "Adaptive Projected Guidance"):
         assert rule_named(name, RULES).id == "GGAdaptiveProjected"
@@ -84,13 +84,13 @@ def test_rules_of_a_custom_sampler_stand_on_the_guider_of_this_pack_and_on_no_ot
     graph = workflow()
     graph["4"] = {"class_type": "GGInspectedSampler", "inputs": {"guider": ["15", 0], "latent_image": ["3", 0]}}
     graph["15"] = {"class_type": "GGGuider", "inputs": {"model": ["1", 0], "cfg": 4.0}}
-    changed = with_values(graph, {"rule": "APG"}, NODES)
+    changed = set_values(graph, {"rule": "APG"}, NODES)
     rule, _ = changed["15"]["inputs"]["guidance"]
     assert changed[rule]["class_type"] == "GGAdaptiveProjected"
     assert "guidance" not in changed["4"]["inputs"]
     graph["15"]["class_type"] = "CFGGuider"
     with pytest.raises(ValueError, match="needs KSampler, or the guider of this pack"):
-        with_values(graph, {"rule": "APG"}, NODES)
+        set_values(graph, {"rule": "APG"}, NODES)
 
 
 def judged(watched=True):
@@ -118,7 +118,7 @@ def judged(watched=True):
     ],
 )
 def test_the_judge_is_the_energy_that_watches_or_the_only_one(graph, chosen, judge):
-    made = with_results(graph, chosen, NODES)
+    made = add_results(graph, chosen, NODES)
     found = made.get(JUDGE, {"inputs": {}})["inputs"]
     assert found.get("energy") == judge
     assert ("7" in made) == (judge is not None)
@@ -127,21 +127,21 @@ def test_the_judge_is_the_energy_that_watches_or_the_only_one(graph, chosen, jud
 
 
 def test_a_judge_that_asks_for_the_label_or_the_prompt_of_the_picture_follows_it():
-    asked = with_values(with_results(judged() | texts(), "9", NODES), {"prompt": "a dog"}, NODES)
+    asked = set_values(add_results(judged() | texts(), "9", NODES), {"prompt": "a dog"}, NODES)
     assert (asked["2"]["inputs"]["text"], asked["9"]["inputs"]["text"]) == ("a dog", "a dog")
     unknown, known = (
         workflow() | {"8": {"class_type": "SomebodysEnergy", "inputs": {"label": "*"}}},
         Nodes((), {"SomebodysEnergy"}),
     )
-    made = with_values(with_results(unknown, "", known), {"label": "cat"}, known)
+    made = set_values(add_results(unknown, "", known), {"label": "cat"}, known)
     assert (made[JUDGE]["inputs"]["energy"], made["8"]["inputs"]["label"]) == (["8", 0], "cat")
-    moved = with_values(with_results(judged(), "", NODES), {"label": "cat"}, NODES)
+    moved = set_values(add_results(judged(), "", NODES), {"label": "cat"}, NODES)
     assert (moved["2"]["inputs"]["label"], moved["8"]["inputs"]["label"]) == ("cat", "cat")
     graph = judged()
     graph["8"]["inputs"]["label"] = "dog"
-    kept = with_values(with_results(graph, "", NODES), {"label": "cat"}, NODES)
+    kept = set_values(add_results(graph, "", NODES), {"label": "cat"}, NODES)
     assert (kept["2"]["inputs"]["label"], kept["8"]["inputs"]["label"]) == ("cat", "dog")
-    alone = with_values(with_results(judged(), "", NODES), {"8.label": "cat"}, NODES)
+    alone = set_values(add_results(judged(), "", NODES), {"8.label": "cat"}, NODES)
     assert (alone["2"]["inputs"]["label"], alone["8"]["inputs"]["label"]) == ("*", "cat")
 
 
@@ -160,9 +160,9 @@ def steered(count=1, preset="measured"):
 
 @pytest.mark.parametrize("name", ["classifier guidance.scale", "30.scale", "scale"])
 def test_the_scale_of_a_gradient_is_an_axis_and_no_preset_takes_its_place(name):
-    made = with_values(steered(), {name: 5})
+    made = set_values(steered(), {name: 5})
     assert (made["30"]["inputs"]["scale"], made["30"]["inputs"]["preset"]) == (5, "scale")
-    assert with_values(steered(), {"cfg": 3})["30"]["inputs"]["preset"] == "measured"
+    assert set_values(steered(), {"cfg": 3})["30"]["inputs"]["preset"] == "measured"
 
 
 FILES = RuleNode("GGRuleFile", "Rule from a File", {"rule": "", "digest": ""})
@@ -175,18 +175,18 @@ HELD = {name: workflow()[name] for name in "1234"}  # without a picture
     [
         (lambda: place_of(two_stages(), "cfg"), r"one of 2 widgets.*4\.cfg \(GGGuidedSampler\), 14\.cfg \(Refiner\)"),
         (lambda: place_of(workflow(), "lable"), "Did you mean label"),
-        (lambda: with_values(workflow(), {"cfg": 4, "4.cfg": 2}), r"cfg and 4\.cfg are the same axis"),
-        (lambda: with_values(workflow(), {"cfg": "high"}), "cfg is 'high', but a number is needed"),
-        (lambda: with_values(steered(2), {"Classifier Guidance.scale": 5}), TWO),
-        (lambda: with_values(workflow(), {"APG.eta": 0.5}, NODES), r"no widget .APG\.eta."),
-        (lambda: with_values(workflow(), {"rule": "nowhere.py:halfway"}, NODES), "this ComfyUI runs no files"),
+        (lambda: set_values(workflow(), {"cfg": 4, "4.cfg": 2}), r"cfg and 4\.cfg are the same axis"),
+        (lambda: set_values(workflow(), {"cfg": "high"}), "cfg is 'high', but a number is needed"),
+        (lambda: set_values(steered(2), {"Classifier Guidance.scale": 5}), TWO),
+        (lambda: set_values(workflow(), {"APG.eta": 0.5}, NODES), r"no widget .APG\.eta."),
+        (lambda: set_values(workflow(), {"rule": "nowhere.py:halfway"}, NODES), "this ComfyUI runs no files"),
         (lambda: rule_named("Autoguidance", RULES), "needs weak_model"),
         (lambda: chain_named("elsewhere.py:halfway", [FILES]), "the command line does not name"),
         (lambda: check_workflow({"nodes": [], "links": []}), "as the editor saves it"),
         (lambda: check_workflow({"1": {"class_type": "X"}}), "no workflow in API form"),
-        (lambda: with_results(HELD), "no picture"),
-        (lambda: with_results(workflow(), "8"), "could judge"),
-        (lambda: with_results(judged(), "tatse", NODES), r"no energy 'tatse'\. Did you mean Taste"),
+        (lambda: add_results(HELD), "no picture"),
+        (lambda: add_results(workflow(), "8"), "could judge"),
+        (lambda: add_results(judged(), "tatse", NODES), r"no energy 'tatse'\. Did you mean Taste"),
         (lambda: rule_named("AGP", RULES), "Did you mean APG"),
     ],
 )  # fmt: skip
