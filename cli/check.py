@@ -35,11 +35,11 @@ MENDING = {  # what is usually wrong where one of these fails
 def find_rule(words: str) -> Any:
     """The rule that FILE:RULE names, ready to be examined.  Raises ValueError with what is wrong with the words."""
     if place := RuleFile.of(words):
-        return as_guidance(place.named())
+        return prepare_rule(place.named())
     raise ValueError(f"{words!r} names no file. Give FILE:RULE, such as my_rule.py:MyRule.")
 
 
-def as_guidance(named: Any) -> Any:
+def prepare_rule(named: Any) -> Any:
     """What a name stands for, ready to be examined: what this pack makes as a chain, an object of any other as it is.
 
     Raises ValueError with the contract where it is no rule, or fails at its first step.
@@ -65,31 +65,33 @@ def refuse_unknown_claims(rule: Any) -> None:
 
 
 def first_fault(rule: Any) -> str:
-    """What goes wrong at the first step of a made-up run, in a sentence; empty where nothing does."""
+    """What goes wrong at the first step of a synthetic run, in a sentence; empty where nothing does."""
     steps = steps_of(rule)
     try:
         state = rule.init(run_of(steps))
         p, gamma = query_chain(rule, state, steps[0], GAMMA) if isinstance(rule, Chain) else (steps[0], GAMMA)
-        made = rule.step(state, p, gamma)
+        answer = rule.step(state, p, gamma)
     except Exception as error:  # noqa: BLE001  anybody's code may raise anything
         return f"The rule fails at its first step: {line_of(error)}"
-    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], Tensor)):
-        return f"{class_of(rule)}.step returned {class_of(made)}, but a pair (D, next state) is needed."
-    if made[0].shape != p.cond.shape:
-        return f"{class_of(rule)}.step gave D the shape {[*made[0].shape]}, but that of c is {[*p.cond.shape]}."
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Tensor)):
+        return f"{class_of(rule)}.step returned {class_of(answer)}, but a pair (D, next state) is needed."
+    if answer[0].shape != p.cond.shape:
+        return f"{class_of(rule)}.step gave D the shape {[*answer[0].shape]}, but that of c is {[*p.cond.shape]}."
     return ""
 
 
 def lines(verdicts: dict[str, Verdict]) -> list[str]:
     """The table for a terminal, with what each invariant means."""
-    meanings = {one.name: one.meaning for one in INVARIANTS}
+    meanings = {invariant.name: invariant.meaning for invariant in INVARIANTS}
     return [f"  {name:21} {verdict!s:24} {meanings[name]}" for name, verdict in verdicts.items()]
 
 
 def faults(verdicts: dict[str, Verdict]) -> list[str]:
     """A line for each failure and each error: what the rule raised, and what usually mends it."""
     broken = list_failures(verdicts)
-    remarks = {name: (one.note, MENDING.get(name, "") if name in broken else "") for name, one in verdicts.items()}
+    remarks = {
+        name: (verdict.note, MENDING.get(name, "") if name in broken else "") for name, verdict in verdicts.items()
+    }
     return [f"  {name}: {' | '.join(filter(None, words))}" for name, words in remarks.items() if any(words)]
 
 

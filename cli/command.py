@@ -28,7 +28,7 @@ def main(words: Sequence[str] | None = None) -> int:
             stream, io.TextIOWrapper
         ):  # a pipe or an old console of Windows has 256 letters, none of them Greek
             stream.reconfigure(errors="backslashreplace")  # in JSON that is the same letter
-    name, *rest = words or sys.argv[1:] or ["--help"]
+    name, *arguments = words or sys.argv[1:] or ["--help"]
     listing = "\n".join(f"  {name:8} {command.what}" for name, command in COMMANDS.items())
     if name in ("--help", "-h"):
         print(f"{__doc__}\n{USAGE}\n{listing}")
@@ -38,7 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     unwind_on_signals()
     try:
-        code = run(name, rest)
+        code = run(name, arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # whoever read it has enough, as head does

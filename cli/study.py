@@ -86,7 +86,7 @@ def join_cluster(ray: Any, address: str) -> None:
 def run_study(ray: Any, plan: Plan, folder: Folder, args: Namespace, addresses: Sequence[str]) -> int:
     """Run a plan on Ray, which has been started.  addresses: servers that say what there is"""
     types, models = ask_servers(addresses, args.timeout)
-    servers = [one for one in addresses if one in types] if args.servers else []
+    servers = [address for address in addresses if address in types] if args.servers else []
     cells = cells_on(types, models, plan, args.timeout)
     folder.keep(plan)
     set_faulty_aside(folder, cells)
@@ -98,7 +98,7 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: Namespace, addresses: 
     write_parquet(folder.path / "results.parquet", rows)
     done = len({row["id"] for row in rows})
     print(f"{report_text(rows, plan.every_axis)}\n{done} of {len(cells)} cells are in {folder.path}")
-    if words := left_over(folder, cells, tally, [one for one in servers if one not in crew.servers]):
+    if words := left_over(folder, cells, tally, [server for server in servers if server not in crew.servers]):
         print(words, file=sys.stderr)
     return int(done < len(cells))
 
@@ -124,13 +124,13 @@ def main(words: Sequence[str] | None = None) -> int:
     if args.report:
         return print_report(args.output)
     if args.servers or args.ray:
-        return on_a_cluster(args)
+        return run_on_cluster(args)
     where = [f"--{name}={value}" for name in ("server", "comfyui", "name", "rule") if (value := getattr(args, name))]
     where += [f"--{name}" for name in ("cpu", "yes") if getattr(args, name)]
     return sweep.main(["--plan", str(args.plan), f"--output={args.output}", f"--timeout={args.timeout}", *where])
 
 
-def on_a_cluster(args: Namespace) -> int:
+def run_on_cluster(args: Namespace) -> int:
     """Start Ray or join a cluster, and run the plan there."""
     cluster = args.ray or os.environ.get("RAY_ADDRESS") or LOCAL
     if cluster == LOCAL:

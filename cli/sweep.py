@@ -88,7 +88,7 @@ def plan_from(args: Namespace) -> Plan:
     axes += [axis_of(line) for line in args.axis]
     axes += [Axis("seed", tuple(range(args.seeds)))] if args.seeds is not None else []
     overrides = {} if args.workflow else dict(ONE_ROBOT)
-    settings = [(name.strip(), value.strip()) for name, _, value in (one.partition("=") for one in args.set)]
+    settings = [(name.strip(), value.strip()) for name, _, value in (text.partition("=") for text in args.set)]
     overrides |= {name: value_of(value, name) for name, value in settings}
     mine = {axis.name for axis in axes}
     offer_rules([*(value for axis in axes if axis.name == RULE for value in axis.values), overrides.get(RULE, "")])

@@ -139,7 +139,7 @@ def _check_start(path: Path, size: int) -> None:
 
 
 def strip_prefix(tensors: Mapping[str, T]) -> dict[str, T]:
-    """The same tensors, or what is known of them, without the prefix that a trainer put before every name."""
+    """Tensors, or what is known of them, without the prefix that a trainer put before every name."""
     for prefix in PREFIXES:
         if tensors and all(name.startswith(prefix) for name in tensors):
             return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
@@ -164,7 +164,7 @@ def write_safetensors(path: str | os.PathLike, tensors: Mapping[str, Tensor], me
 
 
 def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """The same file as bytes, to know its size or to send it."""
+    """A safetensors file as bytes, to know its size or to send it."""
     return b"".join(safetensors_parts(tensors, metadata))
 
 

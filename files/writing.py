@@ -110,7 +110,7 @@ def kind_of(start: bytes) -> str:
 
 
 def write_for_mapping(path: str | os.PathLike, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, mapped from a file that is deleted at once where an open file may be.  Raises NotWritten."""
+    """Tensors mapped from a new file, which is deleted at once where an open file may be.  Raises NotWritten."""
     with replacing(path) as temporary:
         safetensors.torch.save_file(tensors, temporary)
     again = safetensors.torch.load_file(path)

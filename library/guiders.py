@@ -124,11 +124,11 @@ class GuiderWatch:
         calls, self.predictions = self.predictions, []
         if len(calls) != 1 or "pred_cond" not in calls[0]:
             raise NotFollowed(f"its guider was asked {len(calls)} times before a step, or gives no pred_cond")
-        made = {name: one.clone() for name, one in calls[0].items() if isinstance(one, Tensor)}
+        predictions = {name: value.clone() for name, value in calls[0].items() if isinstance(value, Tensor)}
         latents, output = given["sample"].clone(), given["model_output"].clone()
-        if odd := [list(one.shape) for one in (output, *made.values()) if one.shape != latents.shape]:
+        if odd := [list(tensor.shape) for tensor in (output, *predictions.values()) if tensor.shape != latents.shape]:
             raise NotFollowed(f"the network puts out {odd[0]} for a state of {list(latents.shape)}")
-        return Step(latents, output, made, self._gamma if "pred_uncond" in made else 1.0, within)
+        return Step(latents, output, predictions, self._gamma if "pred_uncond" in predictions else 1.0, within)
 
     def _arrive(self, result: Any) -> None:
         self.latents = result[0]
@@ -142,15 +142,15 @@ class GuiderWatch:
 
     def _record(self, at: Coordinates, step: Step, stage: bool) -> None:
         """Record a step.  stage: it is a further evaluation of the one before."""
-        one, sigma, x, self.arrival = at.best, at.sigma(at.best.at), widen(step.latents), None
+        reading, sigma, x, self.arrival = at.best, at.sigma(at.best.at), widen(step.latents), None
         if self.recording is None:
             self.recording = Recording(Run((sigma, 0.0), at.flow), None, "pictures", self.facts, step.output.dtype)
-        made = {name: one.clean(widen(prediction), x) for name, prediction in step.predictions.items()}
-        guided = one.clean(widen(step.output), x)
-        count, cond, uncond = len(made), made.pop("pred_cond"), made.pop("pred_uncond", None)
-        passes = {name.removeprefix("pred_cond_"): Pass(cond - other, 1) for name, other in made.items()}
+        clean = {name: reading.clean(widen(prediction), x) for name, prediction in step.predictions.items()}
+        guided = reading.clean(widen(step.output), x)
+        count, cond, uncond = len(clean), clean.pop("pred_cond"), clean.pop("pred_uncond", None)
+        passes = {name.removeprefix("pred_cond_"): Pass(cond - other, 1) for name, other in clean.items()}
         seen = Evaluation(guided, uncond, cond, step.gamma, count, passes=passes)
-        self.recording.observe(at.state(x, one.at), sigma, seen, stage)
+        self.recording.observe(at.state(x, reading.at), sigma, seen, stage)
 
     @property
     def _gamma(self) -> float:
@@ -205,7 +205,7 @@ def watch_guider(guider: Any, scheduler: Any, **facts: Any) -> Iterator[GuiderWa
     try:
         yield watch
     finally:
-        for own, name, work in before:
-            own.pop(name, None)
-            own.update({name: work} if work else {})
+        for attributes, name, work in before:
+            attributes.pop(name, None)
+            attributes.update({name: work} if work else {})
     watch.finish()

@@ -45,7 +45,7 @@ def measure(
         signal = 1 / (1 + sigma) if known.get("space") == "flow" else 1.0
         conditions = (cond, uncond) if both else (cond,)
         asked[0] += len(conditions)
-        answers = [denoiser(y * signal, sigma * signal, one) for one in conditions]
+        answers = [denoiser(y * signal, sigma * signal, condition) for condition in conditions]
         return Answer(answers[0], answers[1] if both else None, weight)
 
     (levels,) = query_levels(predict, x, known["sigma_data"], draws=draws, seed=seed)

@@ -59,12 +59,12 @@ class Reading:
 
     def step(self, call: BoundArguments, at: Level) -> None:
         """Take a step from a level."""
-        self.at, zero, one = at, *torch.tensor([[0.0], [1.0]], dtype=torch.float64)
-        kept, gain = (float(x0_from_output(self.kind, self.sign * out, x, at.sigma, at.alpha, self.sigma_data))
-                      for out, x in ((zero, one), (one, zero)))  # fmt: skip
+        self.at, zero, unit = at, *torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+        share_of_x, gain = (float(x0_from_output(self.kind, self.sign * out, x, at.sigma, at.alpha, self.sigma_data))
+                      for out, x in ((zero, unit), (unit, zero)))  # fmt: skip
         states = [(x0, at.alpha * x0 + at.sigma * eps) for x0, eps in POINTS]
-        outputs = [(x0 - kept * x) / gain if gain else math.nan for x0, x in states]
-        ends = [end_of(one, call, out, x) for one, out, (_, x) in zip(self.copies, outputs, states, strict=True)]
+        outputs = [(x0 - share_of_x * x) / gain if gain else math.nan for x0, x in states]
+        ends = [end_of(copied, call, out, x) for copied, out, (_, x) in zip(self.copies, outputs, states, strict=True)]
         self.arrival = Arrival(Level(ends[0] - ends[2], ends[1] - ends[2]), ends[2] != 0)
 
     def leads_to(self, then: Level, family: str) -> bool:
@@ -120,13 +120,13 @@ class Coordinates:
 
     def step(self, call: BoundArguments, level: Level, within: bool) -> None:
         """Take a step.  within: from a state inside a step, of which the way a scheduler adds noise says little."""
-        for one in self.readings:
-            one.step(call, one.arrival.at if within and not one.arrival.noisy else level)
+        for reading in self.readings:
+            reading.step(call, reading.arrival.at if within and not reading.arrival.noisy else level)
 
     def settle(self, then: Level) -> None:
         """Keep the readings that the latest step proves.  Raises NotFollowed where it refutes all, or noise rises."""
         now, follows = self.sigma(self.best.at), self.sigma(then)
-        self.readings = [one for one in self.readings if one.leads_to(then, self.family)]
+        self.readings = [reading for reading in self.readings if reading.leads_to(then, self.family)]
         if not self.readings:
             raise NotFollowed(f"its step from noise level {now:.4g} does not lead to the next one, {follows:.4g}")
         if follows > now * (1 + EXACT):
@@ -134,10 +134,10 @@ class Coordinates:
 
     def end(self) -> Level:
         """The level at which the run ends with the latest step.  Raises NotFollowed where that cannot be told."""
-        ends = [(one, end) for one in self.readings if (end := one.end(self.family))]
+        ends = [(reading, end) for reading in self.readings if (end := reading.end(self.family))]
         if not ends:
             raise NotFollowed("the noise level at which it ends is unknown")
-        self.readings, (_, end) = [one for one, _ in ends], ends[0]
+        self.readings, (_, end) = [reading for reading, _ in ends], ends[0]
         return end
 
     def sigma(self, at: Level) -> float:
@@ -164,11 +164,11 @@ def level_of(scheduler: Any, timestep: Any, ndim: int) -> Level:
         probe.set_begin_index(0)  # then it counts its steps: several of its timesteps may be alike
     if len(when.unique()) > 1:
         raise NotFollowed("its samples are at several noise levels")
-    one, zero = point(1.0, ndim), point(0.0, ndim)
+    unit, zero = point(1.0, ndim), point(0.0, ndim)
     if hasattr(probe, "scale_noise"):
-        ends = [probe.scale_noise(sample=x, timestep=when[:1], noise=eps) for x, eps in ((one, zero), (zero, one))]
+        ends = [probe.scale_noise(sample=x, timestep=when[:1], noise=eps) for x, eps in ((unit, zero), (zero, unit))]
     elif hasattr(probe, "add_noise"):
-        ends = [probe.add_noise(x, eps, when[:1]) for x, eps in ((one, zero), (zero, one))]
+        ends = [probe.add_noise(x, eps, when[:1]) for x, eps in ((unit, zero), (zero, unit))]
     else:
         raise NotFollowed("it has neither add_noise nor scale_noise, so the noise levels of its states are unknown")
     return Level(*(float(end.flatten()[0]) for end in ends))

@@ -56,8 +56,8 @@ class Guided:
             raise ValueError(f"gamma is {gamma}, but a number is needed.")
         self.denoiser, self.conditions, self.chain, self.gamma = denoiser, conditions, chain, gamma
         self.runner, self.nfe = Runner(chain, run), 0
-        own = denoiser.decoder if isinstance(denoiser, NetworkDenoiser) else None
-        decoders = {term: term.decoder or own for term in chain.terms}
+        usual = denoiser.decoder if isinstance(denoiser, NetworkDenoiser) else None
+        decoders = {term: term.decoder or usual for term in chain.terms}
         pictures = {term: Decoder(decoder) if decoder else OwnPixels() for term, decoder in decoders.items()}
         self.gradients = GradientRun(pictures, sigma_data, warnings.warn)
 
@@ -83,9 +83,9 @@ class Guided:
             self.runner.gammas[0],
             self.nfe,
             self.runner.stage,
-            gradients={one.name: one.shift for one in answers if one.shift is not None},
-            weights={one.name: one.weight for one in answers if one.weight is not None},
-            log_probs={one.name: one.log_prob for one in answers},
+            gradients={answer.name: answer.shift for answer in answers if answer.shift is not None},
+            weights={answer.name: answer.weight for answer in answers if answer.weight is not None},
+            log_probs={answer.name: answer.log_prob for answer in answers},
         )
 
     def _denoise(self, x: Tensor, both: bool) -> Denoised:
@@ -149,9 +149,10 @@ class Recording:
 
     def observe(self, x: Tensor, sigma: float, seen: Evaluation, stage: bool = False) -> None:
         """Note an evaluation that was made at x, by whomever; copies are kept, since a loop may work in place."""
-        kept = [None if one is None else one.detach().clone() for one in (seen.denoised, seen.uncond, seen.cond)]
+        predictions = (seen.denoised, seen.uncond, seen.cond)
+        guided, uncond, cond = (None if tensor is None else tensor.detach().clone() for tensor in predictions)
         visited = self.recorder.begin_call(x.detach(), torch.tensor(sigma, dtype=torch.float64))
-        self.recorder.keep_answer(visited, replace(seen, denoised=kept[0], uncond=kept[1], cond=kept[2]))
+        self.recorder.keep_answer(visited, replace(seen, denoised=guided, uncond=uncond, cond=cond))
         if not stage:
             self.recorder.end_step()
 

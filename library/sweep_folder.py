@@ -51,12 +51,12 @@ class SweepFolder:
         call_json, setting = as_json(call), digest_of(canonical_bytes(given))
         self.plan = Plan({"sweep": {"class_type": "guidance_geometry.sweep", "inputs": call_json}}, axes_of(pairs))
         self.judges, self.folder = judges, Folder(place_at(str(folder)), any_measure=True)
-        self.cells = {id(one): cell_of(call_json, one) for one in runs}
+        self.cells = {id(run): cell_of(call_json, run) for run in runs}
         self.decode: Callable | None = getattr(call["denoiser"], "decode", None)
         self.plan = self.folder.widen(self.plan)
         self.folder.keep(self.plan)
         self.origins = {
-            id(one): {"setting": setting, "rule": digest_of(canonical_bytes(codes_of(one)))} for one in runs
+            id(run): {"setting": setting, "rule": digest_of(canonical_bytes(codes_of(run)))} for run in runs
         }
         set_faulty_aside(self.folder, [*self.cells.values()])
 
@@ -86,13 +86,13 @@ class SweepFolder:
 
     def earlier(self) -> list[Cell]:
         """What earlier calls left at other places, of the same levels and condition, and of rules as they are now."""
-        own = [*self.cells.values()]
-        places = [cell.place for cell in own]
-        rules = {cell.place[RULE]: origin for cell, origin in zip(own, self.origins.values(), strict=True)}
+        cells = [*self.cells.values()]
+        places = [cell.place for cell in cells]
+        rules = {cell.place[RULE]: origin for cell, origin in zip(cells, self.origins.values(), strict=True)}
         setting = next(iter(rules.values()))["setting"]
         return [
             Cell(row["id"], row["place"], {})
-            for row in self.folder.rows_beside(own)
+            for row in self.folder.rows_beside(cells)
             if row.get(ORIGIN, {}).get("setting") == setting
             and row["place"] not in places
             and rules.get(row["place"].get(RULE), row[ORIGIN]) == row[ORIGIN]
@@ -104,9 +104,9 @@ def canonical_bytes(value: Any) -> bytes:
     return json.dumps(as_json(value), sort_keys=True).encode()
 
 
-def codes_of(one: Any) -> list[str]:
+def codes_of(planned: Any) -> list[str]:
     """The code of the rules of a run that are none of the pack's."""
-    return [source_of(rule) for rule in chain_from(one.at[RULE]).rules]
+    return [source_of(rule) for rule in chain_from(planned.at[RULE]).rules]
 
 
 def axes_of(pairs: Mapping[str, Sequence[tuple[Any, Any]]]) -> tuple[Axis, ...]:
@@ -117,14 +117,14 @@ def axes_of(pairs: Mapping[str, Sequence[tuple[Any, Any]]]) -> tuple[Axis, ...]:
     return axes
 
 
-def cell_of(call: Mapping[str, Any], one: Any) -> Cell:
+def cell_of(call: Mapping[str, Any], planned: Any) -> Cell:
     """A run as a cell, whose id follows all that can be told of what decides it."""
-    decides = {name: one.at[name] for name in ("condition", "sampler", "seed", "cfg")}
-    decides |= {"sigmas": one.run.run.sigmas, "chain": one.run.facts["chain"]}
-    decides |= {"knobs": {name: value for name, value in one.place.items() if name not in DECIDED}}
-    decides |= {"code": codes_of(one)}
+    decides = {name: planned.at[name] for name in ("condition", "sampler", "seed", "cfg")}
+    decides |= {"sigmas": planned.run.run.sigmas, "chain": planned.run.facts["chain"]}
+    decides |= {"knobs": {name: value for name, value in planned.place.items() if name not in DECIDED}}
+    decides |= {"code": codes_of(planned)}
     prompt = {"run": {"class_type": "guidance_geometry.record", "inputs": {**call, **as_json(decides)}}}
-    return Cell(cell_id(prompt, {}, pack_version()), as_json(one.place), {})
+    return Cell(cell_id(prompt, {}, pack_version()), as_json(planned.place), {})
 
 
 def as_json(value: Any) -> Any:
@@ -134,9 +134,9 @@ def as_json(value: Any) -> Any:
     if isinstance(value, Real):
         return int(value) if isinstance(value, Integral) else float(value)
     if isinstance(value, Mapping):
-        return {str(name): as_json(one) for name, one in value.items()}
+        return {str(name): as_json(each) for name, each in value.items()}
     if isinstance(value, list | tuple | torch.Size):
-        return [as_json(one) for one in value]
+        return [as_json(each) for each in value]
     if isinstance(value, Tensor | np.ndarray):
         return hashlib.sha256(np.ascontiguousarray(torch.as_tensor(value).cpu().float()).tobytes()).hexdigest()
     return getattr(value, "__qualname__", type(value).__qualname__)

@@ -83,7 +83,7 @@ def sweep(
     runs = [plan_run(dict(zip(pairs, cell, strict=True)), denoiser, sigmas, cond, facts)
             for cell in product(*pairs.values())]  # fmt: skip
     if folder is None:
-        return [row_of(one, shape, judges) for one in bar(runs, progress)]
+        return [row_of(planned, shape, judges) for planned in bar(runs, progress)]
     require("scipy", "studies")  # of the report
     from ..sweeps.addresses import place_at
     from ..sweeps.results import alone
@@ -91,11 +91,14 @@ def sweep(
 
     call = {"denoiser": denoiser, "shape": shape, "facts": {**getattr(denoiser, "facts", {}), **facts}}
     with alone(place_at(str(folder))):
-        kept = SweepFolder(folder, call, pairs, runs, judges, (sigmas, cond))
+        stored = SweepFolder(folder, call, pairs, runs, judges, (sigmas, cond))
         try:
-            return [kept.row(one) or kept.write(one, row_of(one, shape, judges)) for one in bar(runs, progress)]
+            return [
+                stored.row(planned) or stored.write(planned, row_of(planned, shape, judges))
+                for planned in bar(runs, progress)
+            ]
         finally:
-            kept.show()
+            stored.show()
 
 
 def bar(runs: Sequence[PlannedRun], progress: bool) -> Iterable[PlannedRun]:
@@ -160,7 +163,7 @@ def rule_of(value: Any) -> Any:
 def judges_of(measures: Mapping[str, Judge | str] | Sequence[str]) -> Mapping[str, Judge | str]:
     """What measures a run, by its name in the row.  Raises ValueError for a name that no measure has."""
     judges = measures if isinstance(measures, Mapping) else {name: name for name in measures}
-    check_measures(one for one in judges.values() if isinstance(one, str))
+    check_measures(judge for judge in judges.values() if isinstance(judge, str))
     return judges
 
 
@@ -171,16 +174,16 @@ def plan_run(
     values = {word_of(name): value for name, (_, value) in at.items() if "." not in name}
     for name, (_, value) in at.items():
         if "." in name:
-            values[RULE] = with_knob_at(chain_from(values[RULE]), name, value)
+            values[RULE] = set_knob_at(chain_from(values[RULE]), name, value)
     levels = levels_of(values.get("scheduler", sigmas), values.get("steps"))
     condition = next((values[word] for word in CONDITIONS if word in values), cond)
     run = record(denoiser, levels, condition, gamma=values["cfg"], rule=values[RULE], capture="numbers", **facts)
     known = {name: facts[name] for name in ("space", "sigma_data", "uncond") if name in facts}
-    own = partial(measure_samples, denoiser, cond=condition, **known)
-    return PlannedRun({name: word for name, (word, _) in at.items()}, values | {"condition": condition}, run, own)
+    ask_model = partial(measure_samples, denoiser, cond=condition, **known)
+    return PlannedRun({name: word for name, (word, _) in at.items()}, values | {"condition": condition}, run, ask_model)
 
 
-def with_knob_at(chain: Chain, name: str, value: Any) -> Chain:
+def set_knob_at(chain: Chain, name: str, value: Any) -> Chain:
     """The chain with another value of a knob `Rule.knob`, where it has that rule."""
     place = knob_of(chain, name, names_of)
     if place is None:
@@ -209,19 +212,19 @@ def levels_of(schedule: Any, steps: Any) -> Any:
     )  # fmt: skip
 
 
-def row_of(one: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge | str]) -> dict[str, Any]:
+def row_of(planned: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge | str]) -> dict[str, Any]:
     """Run it, and say what it did."""
-    began, seed, run = time.perf_counter(), one.at["seed"], one.run
+    began, seed, run = time.perf_counter(), planned.at["seed"], planned.run
     noise = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-    trace = run.sample(run.run.sigmas[0] * noise, one.at["sampler"], seed)
-    own = {}
+    trace = run.sample(run.run.sigmas[0] * noise, planned.at["sampler"], seed)
+    from_model = {}
     if not OWN.keys().isdisjoint(judge for judge in judges.values() if isinstance(judge, str)):
-        own = own_measures(one.measure(run.end))
+        from_model = own_measures(planned.measure(run.end))
     scores = {
-        name: (own[judge] if judge in own else measure_of(judge).of(trace))
+        name: (from_model[judge] if judge in from_model else measure_of(judge).of(trace))
         if isinstance(judge, str)
         else score(judge, run.end)
         for name, judge in judges.items()
     }
     measures = {"evaluations": trace.header["evaluations"], **scores, **measure(trace, [*trace.metrics, *WHOLE])}
-    return {**one.place, **measures, "seconds": time.perf_counter() - began}
+    return {**planned.place, **measures, "seconds": time.perf_counter() - began}

@@ -27,10 +27,10 @@ class Trace(trace.Trace):
     """One run, as `trace.trace.Trace`, with what a notebook wants of it; printed, it is one line."""
 
     @classmethod
-    def of(cls, own: trace.Trace) -> Trace:
-        """The same record."""
-        parts = {name: cls.of(part) for name, part in own.parts.items()}
-        return cls(own.header, own.steps, own.stage, own.tensors, own.cross, parts)
+    def of(cls, plain: trace.Trace) -> Trace:
+        """A trace of any room with what a notebook wants of it."""
+        parts = {name: cls.of(part) for name, part in plain.parts.items()}
+        return cls(plain.header, plain.steps, plain.stage, plain.tensors, plain.cross, parts)
 
     def __repr__(self) -> str:
         head = self.header

@@ -64,7 +64,7 @@ class Curve:
 
     def gained_at(self, value: float) -> Estimate:
         """How much more strongly pictures of a measured value show the prompt than those at the least."""
-        point, least = (self.points[self.values.index(one)] for one in (value, self.least))
+        point, least = (self.points[self.values.index(each)] for each in (value, self.least))
         return strength_gained(point.levels, least.levels)
 
     def value_of(self, strength: float) -> float | None:
@@ -94,7 +94,7 @@ class Curve:
     @property
     def _sums(self) -> Tensor:  # [B, S 2 L]
         return torch.stack(
-            [v for point in self.points for one in fine(point.levels) for v in (one.error, one.expected)], dim=1
+            [v for point in self.points for level in fine(point.levels) for v in (level.error, level.expected)], dim=1
         )
 
     def _heights(self, sums: Tensor) -> Tensor:  # [..., S 2 L] -> [..., S] ln of the ratio

@@ -45,11 +45,11 @@ class Estimate(NamedTuple):
         return f"{self.value:.2f} ({sure})"
 
     def map(self, function: Callable[[float], float]) -> Estimate:
-        """The same on another scale, by a function that rises."""
+        """The estimate on another scale, by a function that rises."""
         return Estimate(*(function(v) for v in self))
 
     def exp(self) -> Estimate:
-        """The same of e to it, which is inf beyond what a number holds."""
+        """The estimate of e to the number, inf beyond what a float holds."""
         return Estimate(*torch.tensor(self, dtype=torch.float64).exp().tolist())
 
 
@@ -59,10 +59,10 @@ def jackknife(sums: Tensor, statistic: Statistic) -> Estimate:  # sums [B, K]
     value = float(statistic(total))
     if count < 2:
         return Estimate(value, math.nan, math.nan)
-    return with_interval(value, statistic(total - sums))
+    return estimate_of(value, statistic(total - sums))
 
 
-def with_interval(value: float, without: Tensor) -> Estimate:  # [B]
+def estimate_of(value: float, without: Tensor) -> Estimate:  # [B]
     """A number and its interval.  without: the same number with each sample left out in turn"""
     count = len(without)
     error = math.sqrt((count - 1) / count * float((without - without.mean()).square().sum()))
@@ -124,7 +124,7 @@ def denoising_ratio(levels: Sequence[Level]) -> Estimate:
 
 
 def ratio_of(level: Level) -> Estimate:
-    """The same of one level."""
+    """How strange the samples are to the model at one level: the ratio of error and expected."""
     return jackknife(_ratio_sums([level]), _log_ratio).exp()
 
 
@@ -158,7 +158,7 @@ def variety(x: Tensor, plain: Tensor, prompts: Sequence[int] | None = None) -> E
 
     ones = torch.ones(len(x), dtype=torch.float64)
     without = torch.tensor([of(ones - row) for row in torch.eye(len(x), dtype=torch.float64)])
-    return with_interval(of(ones), without).exp()
+    return estimate_of(of(ones), without).exp()
 
 
 def _distances(v: Tensor) -> Tensor:  # [B, ...] -> [B, B]

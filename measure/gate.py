@@ -44,8 +44,11 @@ def gate_of(levels: Sequence[Level]) -> Gate:
         return Gate("trace")
     ratios = [("strange" if ratio.value > 1 else "smooth", ratio, RATIO) for ratio in map(ratio_of, fine(levels))]
     strength = [("strength", prompt_strength(levels), STRENGTH)]
-    outside = [Gate(why, found, _lies_outside(found, within)) for why, found, within in [*ratios, *strength]
-               if _lies_outside(found, within) or not within[0] / FAR <= found.value <= within[1] * FAR]  # fmt: skip
+    outside = [
+        Gate(why, estimate, _lies_outside(estimate, within))
+        for why, estimate, within in [*ratios, *strength]
+        if _lies_outside(estimate, within) or not within[0] / FAR <= estimate.value <= within[1] * FAR
+    ]
     return max(outside, key=lambda gate: gate.sure, default=Gate())
 
 

@@ -88,7 +88,7 @@ def _ask_level(
     predict: Predict, x: Tensor, level: float, sigma_data: float, noise: Sequence[Tensor], packing: Packed
 ) -> list[Level]:
     sigma, sums = level * sigma_data, torch.zeros(len(packing.names), 4, len(x), dtype=torch.float64)
-    for n in (signed for one in noise for signed in (one, -one)):
+    for n in (signed for eps in noise for signed in (eps, -eps)):  # antithetic: odd terms cancel
         answer = predict(x + sigma * n, sigma, level >= COARSE)
         weight = torch.ones_like(x) if answer.weight is None else answer.weight.expand_as(x)
         uncond = answer.cond if answer.uncond is None else answer.uncond

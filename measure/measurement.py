@@ -71,9 +71,9 @@ class Measurement:
         """With further samples of the same setting.  Raises ValueError where that differs."""
         check_setting(self, *others)
         several = (self, *others)
-        levels = [Level(one[0].sigma, *map(torch.cat, zip(*(level[1:] for level in one), strict=True)))
-                  for one in zip(*(measured.levels for measured in several), strict=True)]  # fmt: skip
-        return replace(self, levels=levels, evaluations=sum(one.evaluations for one in several))
+        levels = [Level(same[0].sigma, *map(torch.cat, zip(*(level[1:] for level in same), strict=True)))
+                  for same in zip(*(measured.levels for measured in several), strict=True)]  # fmt: skip
+        return replace(self, levels=levels, evaluations=sum(measured.evaluations for measured in several))
 
     def as_json(self) -> dict[str, Any]:
         """The numbers for scripts: estimates as [value, low, high]."""
@@ -96,10 +96,10 @@ class Measurement:
 
 def measurement_of(header: Mapping[str, Any]) -> Measurement | None:
     """What was measured of a recorded run, None where nothing was, or its file is damaged.  header: of its trace"""
-    said = header.get(MEASURED) or {}
+    stored = header.get(MEASURED) or {}
     try:
-        evaluations, sigmas = int(said.get("evaluations") or 0), [float(sigma) for sigma in said["sigmas"]]
-        columns = [torch.tensor(_with_nan(said[name]), dtype=torch.float64) for name in SUMS]  # [L, B] each
+        evaluations, sigmas = int(stored.get("evaluations") or 0), [float(sigma) for sigma in stored["sigmas"]]
+        columns = [torch.tensor(_nan_for_none(stored[name]), dtype=torch.float64) for name in SUMS]  # [L, B] each
         levels = [Level(sigma, *sums) for sigma, *sums in zip(sigmas, *columns, strict=True)]
     except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError):
         return None
@@ -115,17 +115,17 @@ def setting_of(header: Mapping[str, Any]) -> dict[str, Any]:
     return {"size": size, "reading": reading, **{name: header.get(name) for name in MADE_BY}}
 
 
-def _with_nan(rows: Sequence[Sequence[float | None]]) -> list[list[float]]:
-    """As numbers: JSON has no nan."""
+def _nan_for_none(rows: Sequence[Sequence[float | None]]) -> list[list[float]]:
+    """Rows with nan in the place of None, since JSON has no nan."""
     return [[math.nan if value is None else value for value in row] for row in rows]
 
 
 def check_setting(*measured: Measurement) -> None:
     """Raise ValueError unless all were measured of samples of one setting."""
     first = measured[0].setting
-    for one in measured[1:]:
-        for name in [*first, *(one.setting.keys() - first.keys())]:
-            here, there = first.get(name), one.setting.get(name)
+    for other in measured[1:]:
+        for name in [*first, *(other.setting.keys() - first.keys())]:
+            here, there = first.get(name), other.setting.get(name)
             if here != there:
                 raise ValueError(
                     f"{name} is {shorten(repr(here), LONGEST)} here and {shorten(repr(there), LONGEST)} there, and "
@@ -137,6 +137,6 @@ def check_comparable(*measured: Measurement) -> None:
     """Raise ValueError unless all were measured of samples of one setting and number."""
     check_setting(*measured)
     first = measured[0]
-    for one in measured[1:]:
-        if one.count != first.count:
-            raise ValueError(f"{first.count} samples against {one.count}: compare the same seeds, one for one.")
+    for other in measured[1:]:
+        if other.count != first.count:
+            raise ValueError(f"{first.count} samples against {other.count}: compare the same seeds, one for one.")
