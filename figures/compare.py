@@ -39,7 +39,7 @@ class Comparison:
     steps: at which both were captured, [k]; the last one may be n, the end.
     sigmas: noise levels there, [k].
     distance: rms over one sample, [k].
-    relative: the distance over the rms of a state, [k].
+    relative: the distance over the rms that a state is expected to have, sqrt(alpha^2 sigma_d^2 + sigma^2), [k].
     floor: what rounding of the captured values explains of the distance, [k].
     parting_step: the first step whose relative distance is above 1 %; None if there is none.
     obstacles: why the runs cannot be compared, one phrase each; empty if they can.
@@ -120,7 +120,7 @@ def _state(trace: Trace, step: int) -> Tensor:
 def draw_comparison(
     first: Trace, second: Trace, *, sample: int | None = None, theme: str = "light", pictures: Sequence[Pictures]
 ) -> tuple[Canvas, str]:
-    """Draw two runs; returns the page and the same as text. pictures: how to show the first and the second run."""
+    """Draw two runs; returns the page, and what it says as text. pictures: how to show the first and the second run."""
     chosen = first.median_sample() if sample is None else check_index(sample, min(first.batch, second.batch), "sample")
     chosen = min(chosen, second.batch - 1)
     comparison = compare(first, second, chosen)

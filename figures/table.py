@@ -11,7 +11,7 @@ from typing import Any
 
 from ..guidance.printing import count_of, nth
 from ..trace.file import even_positions
-from ..trace.metrics import METRICS, Metric
+from ..trace.metrics import METRICS
 from ..trace.portable import jsonable
 from ..trace.terms import columns_of_pass, passes_of
 from ..trace.trace import Trace
@@ -81,10 +81,12 @@ def as_text(trace: Trace, sample: int | None = None) -> str:
     cells = [[str(nth(row["step"])), *(_short(row[name]) for name in head[1:])] for row in rows]
     which = f"sample {chosen} of 0-{trace.batch - 1}" + (" (median)" if chosen == median else "")
     widest = max((len(name) for name in shown), default=0)
-    legend = [f"{name:<{widest}} {metrics[name].name}{_unit(metrics[name])}" for name in shown]
+    units = {name: f" ({metrics[name].unit})" if metrics[name].unit else "" for name in shown}
+    legend = [f"{name:<{widest}} {metrics[name].name}{units[name]}" for name in shown]
     named = {"sigma": "noise", "gamma": "scale"}
     titles = [named.get(name, name) for name in head]
-    return "\n".join([f"{_run(trace)}, {which}", "", *legend, "", *_align([titles, *cells])])
+    run = f"{run_words(trace)}, cfg {trace.header.get('cfg')}, {count_of(trace.n, 'step')}"
+    return "\n".join([f"{run}, {which}", "", *legend, "", *_align([titles, *cells])])
 
 
 def as_csv(trace: Trace) -> str:
@@ -103,14 +105,6 @@ def as_json(trace: Trace) -> str:
     metrics = {name: {"name": metric.name, "unit": metric.unit} for name, metric in trace.metrics.items()}
     table = {"run": facts, "metrics": metrics, "note": left_out(trace), "rows": rows_of(trace)}
     return json.dumps(jsonable(table), indent=1)
-
-
-def _run(trace: Trace) -> str:
-    return f"{run_words(trace)}, cfg {trace.header.get('cfg')}, {count_of(trace.n, 'step')}"
-
-
-def _unit(metric: Metric) -> str:
-    return f" ({metric.unit})" if metric.unit else ""
 
 
 def _short(value: float) -> str:

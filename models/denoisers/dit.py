@@ -168,16 +168,12 @@ def _publication(sizes: Mapping[str, Any], **trained: Any) -> Published:
     return Published(channels, side, multiple=0, latents=space, labels=labels, doubt=DOUBT, **trained)
 
 
-def _labels(shapes: Shapes) -> int:
-    return labels_of_table(shapes, CLASSES)
-
-
 SIT = Format(
     name="sit",
     title="SiT",
     recognises=lambda shapes, metadata: False,  # its weights are a DiT's
     sizes=sizes_of,
-    labels=_labels,
+    labels=lambda shapes: labels_of_table(shapes, CLASSES),
     published=lambda sizes: _publication(sizes, parametrisation="flow", schedule="flow", time="sigma"),
     network=lambda sizes, labels, **place: SiT(DiTSizes(**sizes), **place),
     memory=memory,
