@@ -11,11 +11,11 @@ from torch import Tensor
 from ..guidance.chain import Chain
 from ..guidance.contract import chain_from, explain_fault, is_function, misfit
 from ..guidance.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, list_failures
-from ..guidance.made_up_run import GAMMA, query_chain, run_of, steps_of
 from ..guidance.printing import class_of
 from ..guidance.rule_file import RuleFile, line_of, make_rule
 from ..guidance.rules.function import FunctionRule
 from ..guidance.rules.kinds import Rule
+from ..guidance.synthetic_run import GAMMA, query_chain, run_of, steps_of
 from ..sweeps.axes import suggest
 from .options import parse
 

@@ -17,7 +17,14 @@ import torch
 from torch import Tensor
 
 from .chain import Chain
-from .made_up_run import (
+from .predictions import Predictions
+from .rules.function import FunctionRule
+from .rules.kinds import BeforeAlways, Combination, Replace, Schedule, Source
+from .rules.negative import Negative
+from .rules.perturbed import Perturbed
+from .rules.window import WHOLE
+from .run import Run
+from .synthetic_run import (
     BATCH,
     CHANNELS,
     GAMMA,
@@ -32,13 +39,6 @@ from .made_up_run import (
     run_of,
     steps_of,
 )
-from .predictions import Predictions
-from .rules.function import FunctionRule
-from .rules.kinds import BeforeAlways, Combination, Replace, Schedule, Source
-from .rules.negative import Negative
-from .rules.perturbed import Perturbed
-from .rules.window import WHOLE
-from .run import Run
 from .vectors import flat, wide
 
 SPACES = ("ve", "vp", "flow")

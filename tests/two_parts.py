@@ -1,4 +1,4 @@
-"""The record of a made-up run of video and sound: random vectors, a further pass, no network and no host."""
+"""The record of a synthetic run of video and sound: random vectors, a further pass, no network and no host."""
 
 import math
 from dataclasses import replace

@@ -295,9 +295,7 @@ def memory_lines() -> list[Line]:
 def wait_lines() -> list[Line]:
     """How much more often a recorded run waits for a CUDA device than one that is not, at 6 steps and at 12."""
     if device_type() != "cuda":
-        return [
-            ("waits for the device: counted on CUDA, and by tests/host/test_waits.py on a make-believe device", False)
-        ]
+        return [("waits for the device: counted on CUDA, and by tests/host/test_waits.py on a simulated device", False)]
     lines = []
     for words, (family, shape) in SHAPES.items():
         more = []

@@ -34,7 +34,7 @@ def test_every_format_is_a_row(host):
 
 
 ASKED = [("SDXL (host)", "recorded"), ("EDM, adm", "x0 gradient"), ("video + sound (host)", "KSampler")]
-ON_A_MAC = [("DiT", "batch 2")]  # a make-believe one, whose GPU has no float64 and does not meet the CPU's tensors
+ON_A_MAC = [("DiT", "batch 2")]  # a simulated one, whose GPU has no float64 and does not meet the CPU's tensors
 
 
 @pytest.mark.parametrize(("name", "column"), ASKED + ON_A_MAC)

@@ -15,13 +15,13 @@ from guidance_geometry.guidance.chain import PLAIN, Chain, chain_of
 from guidance_geometry.guidance.energies.protocol import CLEAN
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, Place
-from guidance_geometry.guidance.made_up_run import map_tensors, play, steps_of
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.guidance.rules.function import FunctionRule
 from guidance_geometry.guidance.rules.kinds import Rule
 from guidance_geometry.guidance.side_by_side import Lane, batch_chain
+from guidance_geometry.guidance.synthetic_run import map_tensors, play, steps_of
 from guidance_geometry.tests.classes import made_without
 from guidance_geometry.tests.toys import draw, near
 

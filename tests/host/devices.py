@@ -1,4 +1,4 @@
-"""Models for a make-believe device, runs there, and what these wait for."""
+"""Models for a simulated device, runs there, and what these wait for."""
 
 from typing import Any
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import assume, given, settings, strategies
 
 from guidance_geometry.dev.fixtures.rule_nodes import tried_chain
-from guidance_geometry.guidance.made_up_run import play
 from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.synthetic_run import play
 from guidance_geometry.nodes.lab import GGMixtureModel
 from guidance_geometry.nodes.start import GGClassLabel
 

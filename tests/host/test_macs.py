@@ -1,4 +1,4 @@
-"""Whole runs on a make-believe Mac, whose GPU has no float64 and does not meet the CPU's tensors, against the CPU's."""
+"""Whole runs on a simulated Mac, whose GPU has no float64 and does not meet the CPU's tensors, against the CPU's."""
 
 import pytest
 import torch

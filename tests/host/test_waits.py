@@ -62,7 +62,7 @@ def test_no_step_with_a_classifier_waits(device):
 
 
 class Here:
-    """A thread that runs where it is started: no other one sees the make-believe device."""
+    """A thread that runs where it is started: no other one sees the simulated device."""
 
     def __init__(self, target, **_):
         self.start = target

@@ -16,7 +16,6 @@ from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.guidance import rules
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.invariants import examine, list_failures
-from guidance_geometry.guidance.made_up_run import map_tensors
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
@@ -43,6 +42,7 @@ from guidance_geometry.guidance.rules.tangential_amplify import TangentialAmplif
 from guidance_geometry.guidance.rules.threshold import DynamicThreshold
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.run import Run
+from guidance_geometry.guidance.synthetic_run import map_tensors
 from guidance_geometry.tests.classes import made_without, or_skipped
 from guidance_geometry.tests.rule_formulas import ORDER, ByHand, Moment
 from guidance_geometry.tests.toys import draw, near

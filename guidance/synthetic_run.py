@@ -1,4 +1,4 @@
-"""A made-up run over which anybody's rule can be played: predictions of six noise levels, with and without a host."""
+"""A synthetic run over which anybody's rule can be played: predictions of six noise levels, with and without a host."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def extra_of(rule: Any) -> tuple[str, ...]:
 
 
 def steps_of(rule: Any, space: str = "ve", rank: int = 4, seed: int = 0, equal: bool = False) -> list[Predictions]:
-    """Predictions of a made-up run, float32, within -1 .. 1, the same numbers in every space and rank.
+    """Predictions of a synthetic run, float32, within -1 .. 1, the same numbers in every space and rank.
 
     equal: all predictions of a step are c.
     """
