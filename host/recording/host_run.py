@@ -20,11 +20,20 @@ from ..server import KEY
 
 @dataclass(frozen=True, eq=False)
 class HostRun:
-    """One run.
+    """A run of the host, before its first step.
 
-    sampler: the SAMPLER, which knows nothing of us. has_mask: whether a noise mask is set. chain_run: of our guidance
-    chain, None where none is at work. The others are of the sampler and the MODEL, and are unknown until `identify`:
-    options: the sampler's own. flow: alpha = 1 - sigma. packing: how several parts lie in the state.
+    id: 12 hexadecimal digits, for traces and events.
+    sampler: the SAMPLER as the user chose it, unwatched.
+    guider: the GUIDER, with the MODEL and the conditions.
+    sigmas: noise levels of the schedule [steps + 1], on the run's device.
+    seed: of the noise that the sampler draws; None if the host names none.
+    has_mask: whether a noise mask is set.
+    chain_run: the run of a guidance chain of this pack, a GuidedRun; None without one.
+    name: of the sampler. This and what follows is unknown until `identify`.
+    options: of the sampler, by the names of its function's arguments.
+    patcher: the MODEL that is sampled.
+    flow: whether alpha = 1 - sigma; else alpha = 1.
+    packing: how several parts, such as video and sound, lie in the state.
     """
 
     id: str
@@ -42,22 +51,22 @@ class HostRun:
 
     @cached_property
     def schedule(self) -> Tensor:
-        """Its noise levels, read off the device once."""
+        """Noise levels on the CPU: they are read off the device once."""
         return self.sigmas.cpu()
 
-    @property
+    @cached_property
     def foreign(self) -> bool:
         """Whether the guider combines its predictions itself."""
         return adapter.combines_itself(self.guider)
 
     @property
     def states_scales(self) -> bool:
-        """Whether its scales are those that a chain of ours was handed; else what acted is measured."""
+        """Whether a chain of this pack was handed the scale of each step; else the scale that acted is measured."""
         return self.chain_run is not None and bool(self.chain_run.chain.rules)
 
     @property
     def has_rules(self) -> bool:
-        """Whether a chain of ours does more than to set the scale."""
+        """Whether a chain of this pack does more than to set the scale."""
         chain = self.chain_run.chain if self.chain_run else None
         return chain is not None and bool(chain.terms or not chain.is_cfg)
 
@@ -68,29 +77,29 @@ class HostRun:
 
     @property
     def steps(self) -> int:
-        """How many it plans."""
+        """How many steps the sampler plans."""
         if isinstance(self.function, BlogSampler):
             return self.function.count(self.sigmas)
         return max(len(self.sigmas) - 1, 0)
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """The gradient terms and watched energies of our chain."""
+        """Gradient terms and watched energies of a chain of this pack."""
         return terms_of_chain(self.chain_run.gradients.names) if self.chain_run else ()
 
     def identify(self, guard: Callable[[], AbstractContextManager]) -> HostRun:
-        """The same with what the guider and its MODEL tell.
+        """The run with what the guider and its MODEL tell.
 
         guard: keeps out what they raise where they are of another kind; the fact that was asked for stays unknown.
         """
         run = self
-        for name, fact in TOLD.items():
+        for name, fact in FACTS.items():
             with guard():
                 run = replace(run, **{name: fact(run)})
         return run
 
 
-TOLD: dict[str, Callable[[HostRun], Any]] = {  # by fields of a run
+FACTS: dict[str, Callable[[HostRun], Any]] = {  # by fields of a run
     "name": lambda run: adapter.sampler_of(run.sampler)[0],
     "options": lambda run: adapter.sampler_of(run.sampler)[1],
     "patcher": lambda run: run.guider.model_patcher,
@@ -99,7 +108,7 @@ TOLD: dict[str, Callable[[HostRun], Any]] = {  # by fields of a run
 }
 
 
-def host_run(sampler, guider, sigmas: Tensor, extra_args: Mapping, masked: bool) -> HostRun:
+def host_run(sampler: Any, guider: Any, sigmas: Tensor, extra_args: Mapping[str, Any], masked: bool) -> HostRun:
     """A run as the host begins it; nothing is asked that could fail."""
     return HostRun(
         id=uuid.uuid4().hex[:12],
