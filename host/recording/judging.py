@@ -6,6 +6,7 @@ import logging
 
 import comfy.model_management
 import torch
+from comfy.sd import VAE
 from torch import Tensor
 
 from ...guidance.energies.protocol import Energy
@@ -24,7 +25,7 @@ NO_VAE = "The energy judges pictures, and this trace holds latents. Connect the 
 LONGEST = 300  # characters of what went wrong
 
 
-def ask_judge(trace: Trace, energy: Energy, vae=None, title: str = "") -> Judged:
+def ask_judge(trace: Trace, energy: Energy, vae: VAE | None = None, title: str = "") -> Judged:
     """What `judge_pictures` finds; a judge that fails says why, and stops no prompt.  title: of the judge's node."""
     name = f"{title} ({text_of(energy)})" if title else text_of(energy)
     try:
@@ -42,7 +43,7 @@ def judge_name(energy: Energy) -> str:
     return ", ".join(dict.fromkeys(map(str, filter(None, networks)))) or text_of(energy)
 
 
-def judge_pictures(trace: Trace, energy: Energy, vae=None) -> Tensor:  # -> [B]
+def judge_pictures(trace: Trace, energy: Energy, vae: VAE | None = None) -> Tensor:  # -> [B]
     """Log-probabilities of the finished pictures.  Raises ValueError where there are none, or no VAE for latents."""
     end = trace.tensors.get(END)
     if end is None:

@@ -5,11 +5,12 @@ Nothing that guides acts: each condition is asked by itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import comfy.samplers
 import torch
+from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ...measure.levels import DRAWS, SEED
@@ -32,8 +33,16 @@ class MeasuringSampler(comfy.samplers.Sampler):
         self.parts: list[Measurement] = []
 
     def sample(
-        self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
-    ):
+        self,
+        guider: Any,
+        sigmas: Tensor,
+        extra_args: dict[str, Any],
+        callback: Callable | None,
+        noise: Tensor,
+        latent_image: Tensor | None = None,
+        denoise_mask: Tensor | None = None,
+        disable_pbar: bool = False,
+    ) -> Any:
         """Ask about latent_image; the host calls this."""
         options, latent = extra_args["model_options"], cast(Tensor, latent_image)
         self.parts = ask_about(guider, options, latent, denoise_mask, self.draws, self.seed)
@@ -41,7 +50,7 @@ class MeasuringSampler(comfy.samplers.Sampler):
 
 
 def measure_latent(
-    model, positive, negative, latent: dict, *, draws: int = DRAWS, seed: int = SEED
+    model: ModelPatcher, positive: list, negative: list, latent: dict, *, draws: int = DRAWS, seed: int = SEED
 ) -> list[Measurement]:
     """What a MODEL says of a finished latent: of each part, where it is nested.  Raises ValueError as `ask_about`."""
     model = without_recording(model)
@@ -56,7 +65,7 @@ def measure_latent(
     return asking.parts
 
 
-def zeros_like(samples):
+def zeros_like(samples: Any) -> Any:
     """No noise, for samples that may be nested: the host's own noise would move its generator."""
     if not adapter.is_nested(samples):
         return torch.zeros_like(samples)
@@ -64,7 +73,14 @@ def zeros_like(samples):
 
 
 def measure_pictures(
-    model, positive, negative, latent: dict, *, plain: dict | None = None, draws: int = DRAWS, seed: int = SEED
+    model: ModelPatcher,
+    positive: list,
+    negative: list,
+    latent: dict,
+    *,
+    plain: dict | None = None,
+    draws: int = DRAWS,
+    seed: int = SEED,
 ) -> PictureReport:
     """What a MODEL says of a latent, of the first part where it is nested.  plain: the same seeds at cfg 1."""
     measurement, *_ = measure_latent(model, positive, negative, latent, draws=draws, seed=seed)

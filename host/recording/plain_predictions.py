@@ -13,6 +13,7 @@ import comfy.patcher_extension
 import comfy.samplers
 import comfy.utils
 import torch
+from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ...guidance.printing import quote
@@ -35,7 +36,7 @@ FEW_LEVELS = "The model has noise levels from {} to {} only. The measure needs h
 
 
 def ask_about(
-    guider, options: Mapping[str, Any], clean: Tensor, mask: Tensor | None, draws: int, seed: int
+    guider: Any, options: Mapping[str, Any], clean: Tensor, mask: Tensor | None, draws: int, seed: int
 ) -> list[Measurement]:  # clean [B, ...]
     """What the network of a guider that samples now says of clean samples in its own numbers: of each part of them.
 
@@ -78,15 +79,15 @@ def plain_options(options: Mapping[str, Any], sigmas: Tensor) -> dict[str, Any]:
     return own
 
 
-def _begin_anew(guider) -> None:
+def _begin_anew(guider: Any) -> None:
     """Put hooks back to their first keyframe: they only step forward, and levels descend once more."""
-    for entry in (one for entries in guider.conds.values() for one in entries or ()):
+    for entry in (entry for entries in guider.conds.values() for entry in entries or ()):
         if entry.get("hooks") is not None:
             entry["hooks"].reset()
     guider.model_patcher.clean_hooks()
 
 
-def host_levels(model, size: float, levels: Sequence[float]) -> Tensor:
+def host_levels(model: ModelPatcher, size: float, levels: Sequence[float]) -> Tensor:
     """The levels as a schedule of the host, which ends at 0."""
     flow = adapter.is_flow(model)
     return torch.tensor([*(host_level(size * level, flow) for level in levels), 0.0], device=model.load_device)
@@ -97,9 +98,9 @@ def host_level(sigma: float, flow: bool) -> float:
     return sigma / (1 + sigma) if flow else sigma
 
 
-def levels_within(model, size: float) -> list[float]:
+def levels_within(model: ModelPatcher, size: float) -> list[float]:
     """The levels that the model knows, descending.  Raises ValueError where it knows too few of them."""
-    sampling = model.get_model_object("model_sampling")
+    sampling: Any = model.get_model_object("model_sampling")
     low, high = float(sampling.sigma_min), float(sampling.sigma_max)
     flow = adapter.is_flow(model)
     known = [level for level in LEVELS if low <= host_level(size * level, flow) <= high]
@@ -114,7 +115,7 @@ class PlainPredictions:
     clean: [B, ...] in the model's own numbers. mask: 1 where the run drew, 0 where it kept; None: everywhere.
     """
 
-    def __init__(self, guider, options: dict, clean: Tensor, mask: Tensor | None):
+    def __init__(self, guider: Any, options: dict, clean: Tensor, mask: Tensor | None):
         self.model, self.options, self.clean, self.mask = guider.inner_model, options, clean, mask
         self.positive, self.negative = ([without_guidance(entry) for entry in guider.conds.get(name) or []]
                                         for name in ("positive", "negative"))  # fmt: skip

@@ -6,9 +6,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import comfy.patcher_extension
 import comfy.utils
+from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrapperExecutor
 from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
@@ -147,31 +150,32 @@ def marks_of(samples: Tensor | None) -> list[str]:
     return [hashlib.sha256(shape + row.numpy().tobytes()).hexdigest() for row in rows]
 
 
-def record_model(model, begin: Callable[[], Recording]):
+def record_model(model: ModelPatcher, begin: Callable[[], Recording]) -> ModelPatcher:
     """A clone of a MODEL whose runs are recorded; other packs' wrappers are still called, before and after this one.
 
     begin: gives the settings of one run.
     """
 
-    def sampler_sample(executor, *arguments):
+    def sampler_sample(executor: WrapperExecutor, *arguments: Any):
         known = len(SamplerArguments._fields)  # a later host may hand over more
 
-        def proceed(sampler, given: SamplerArguments) -> Tensor:
+        def proceed(sampler: Any, given: SamplerArguments) -> Tensor:
             return adapter.ending_in(executor, sampler.sample, sampler)(*given, *arguments[known:])
 
-        return record(begin(), executor.class_obj, proceed, SamplerArguments(*arguments[:known]))
+        sampler: Any = executor.class_obj
+        return record(begin(), sampler, proceed, SamplerArguments(*arguments[:known]))
 
     clone = model.clone()
     clone.add_wrapper_with_key(*RECORDS, sampler_sample)
     return clone
 
 
-def is_recorded(model) -> bool:
+def is_recorded(model: ModelPatcher) -> bool:
     """Whether runs of this MODEL are recorded already."""
     return bool(model.get_wrappers(*RECORDS))
 
 
-def without_recording(model):
+def without_recording(model: ModelPatcher) -> ModelPatcher:
     """A MODEL whose runs are not recorded; the same where they are not."""
     if not is_recorded(model):
         return model
@@ -180,7 +184,7 @@ def without_recording(model):
     return clone
 
 
-def tap_model(model, begin: Callable[[], Recording]):
+def tap_model(model: ModelPatcher, begin: Callable[[], Recording]) -> ModelPatcher:
     """The MODEL with its runs recorded; the same as came in where they are already, and where nothing can be."""
     tapped = model
     with keep_out(lambda fault: None):
@@ -189,7 +193,7 @@ def tap_model(model, begin: Callable[[], Recording]):
     return tapped
 
 
-def tap_pipe(pipe, begin: Callable[[], Recording]):
+def tap_pipe(pipe: Any, begin: Callable[[], Recording]) -> Any:
     """What a pipe carries, with the runs of every MODEL in its lists, tuples and tables recorded.
 
     Where one is, the containers around it are copies, anything else the same object: other nodes read the pipe as it
@@ -201,7 +205,7 @@ def tap_pipe(pipe, begin: Callable[[], Recording]):
     return result
 
 
-def _replace_models(value, change: Callable, memo: dict[int, object]):
+def _replace_models(value: Any, change: Callable, memo: dict[int, object]):
     """memo: what was looked at, by its id, and what takes its place; a circle stays as it is."""
     plain = type(value) in (list, tuple, dict)
     if id(value) in memo or not (plain or IS_PATCHER(value)):
@@ -211,7 +215,7 @@ def _replace_models(value, change: Callable, memo: dict[int, object]):
     return memo[id(value)]
 
 
-def _copy_container(value, change: Callable, memo: dict[int, object]):
+def _copy_container(value: Any, change: Callable, memo: dict[int, object]):
     parts = list(value.values()) if isinstance(value, dict) else value
     after = [_replace_models(part, change, memo) for part in parts]
     if all(new is old for new, old in zip(after, parts, strict=True)):

@@ -11,6 +11,7 @@ import comfy.samplers
 import comfy.utils
 import latent_preview
 import torch
+from comfy.model_patcher import ModelPatcher
 
 from ...trace.trace import Trace
 from ..models.adapter import is_nested
@@ -19,13 +20,13 @@ from .watch import Recording, RecordingSampler, trace_without_steps
 SCALES = ("downscale_ratio_spacial", "downscale_ratio_temporal")  # what newer hosts say of an empty latent
 
 
-def latent_of(model, latent: dict) -> dict:
+def latent_of(model: ModelPatcher, latent: dict) -> dict:
     """The LATENT as the model takes it: an empty one gets its channels, and on newer hosts its sides and frames."""
     samples = latent["samples"]
     fit = comfy.sample.fix_empty_latent_channels
     scales = {name: latent.get(name) for name in SCALES if name in inspect.signature(fit).parameters}
-    kept = {name: value for name, value in latent.items() if name not in SCALES}
-    return {**kept, "samples": fit(model, samples, **scales)}
+    unscaled = {name: value for name, value in latent.items() if name not in SCALES}
+    return {**unscaled, "samples": fit(model, samples, **scales)}
 
 
 class Start(NamedTuple):
@@ -37,7 +38,13 @@ class Start(NamedTuple):
 
 
 def start_of(
-    model, latent_image: dict, seed: int, steps: int, sampler_name: str, scheduler: str, denoise: float = 1.0
+    model: ModelPatcher,
+    latent_image: dict,
+    seed: int,
+    steps: int,
+    sampler_name: str,
+    scheduler: str,
+    denoise: float = 1.0,
 ) -> Start:
     """The start of KSampler with the same inputs."""
     latent = latent_of(model, latent_image)
@@ -45,12 +52,18 @@ def start_of(
     return Start(latent, noise, schedule_of(model, steps, sampler_name, scheduler, denoise))
 
 
-def schedule_of(model, steps: int, sampler_name: str, scheduler: str, denoise: float = 1.0) -> torch.Tensor:
+def schedule_of(
+    model: ModelPatcher,
+    steps: int,
+    sampler_name: str,
+    scheduler: str,
+    denoise: float = 1.0,
+) -> torch.Tensor:
     """The noise levels of KSampler with the same inputs, noisiest first."""
     return comfy.samplers.KSampler(model, steps, model.load_device, sampler_name, scheduler, denoise).sigmas
 
 
-def unpack_like(x0, samples):
+def unpack_like(x0: Any, samples: Any) -> Any:
     """A prediction in the form of the samples: older hosts show their previews the packed one."""
     if not is_nested(samples) or is_nested(x0):
         return x0
@@ -59,7 +72,14 @@ def unpack_like(x0, samples):
 
 
 def sample_recorded(
-    guider, noise, latent: dict, sampler, sigmas, seed: int, recording: Recording, dtype: torch.dtype | None = None
+    guider: Any,
+    noise: Any,
+    latent: dict,
+    sampler: Any,
+    sigmas: torch.Tensor,
+    seed: int,
+    recording: Recording,
+    dtype: torch.dtype | None = None,
 ) -> tuple[dict, dict, Trace]:
     """Run a guider under observation, with the host's preview, progress bar and interruption: sample, denoised, trace.
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import comfy.ldm.modules.attention as host_attention
 import comfy.model_management
 import torch
+from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import copy_nested_dicts
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
@@ -189,12 +190,12 @@ class _Answer(torch.autograd.Function):
     """Tensors of an answer, with a call's way back."""
 
     @staticmethod
-    def forward(ctx, call: Call, ends: list[Tensor], *tracked: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: Call, ends: list[Tensor], *tracked: Tensor) -> tuple[Tensor, ...]:
         ctx.call = call
         return tuple(end.detach().clone() for end in ends)
 
     @staticmethod
-    def backward(ctx, *gradients: Tensor):
+    def backward(ctx: Any, *gradients: Tensor):
         return None, None, *ctx.call.backwards(gradients)
 
 
@@ -354,12 +355,12 @@ def power_of_two(gradient: Tensor) -> Tensor:  # [B, ...] -> [B]
     return torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent)
 
 
-def pages_weights(patcher) -> bool:
+def pages_weights(patcher: ModelPatcher) -> bool:
     """Whether a newer host pages this MODEL's weights in and out by itself: saved tensors would point at nothing."""
     return bool(getattr(patcher, "is_dynamic", bool)())
 
 
-def staying(patcher):
+def staying(patcher: Any) -> ModelPatcher | None:  # a later host's MODEL knows more than a ModelPatcher
     """The same MODEL, or VAE's, with weights that stay in place, itself where they do; None if there is no file of it.
 
     A host that pages weights loads the file a second time for this, and keeps it with the MODEL.
@@ -368,8 +369,8 @@ def staying(patcher):
         return patcher
     if getattr(patcher, "cached_patcher_init", None) is None:
         return None
-    kept = getattr(patcher, "get_non_dynamic_delegate", None)
-    return kept() if kept else patcher.clone(disable_dynamic=True)
+    delegate = getattr(patcher, "get_non_dynamic_delegate", None)
+    return delegate() if delegate else patcher.clone(disable_dynamic=True)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

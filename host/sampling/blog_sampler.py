@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
+from torch import Tensor
 from tqdm.auto import trange
 
-from ...samplers.loop import ONCE, Recurrence, item_noise, run
+from ...samplers.loop import ONCE, Recurrence, State, item_noise, run
 from ...samplers.steps import Level, ddim, ddpm, level, up_and_down
 from ..models import adapter
 from .steering import RATES, Steering
@@ -48,11 +50,11 @@ class BlogSampler:
         """The same without its gradients, which act on predictions and noise, not on what the step makes of them."""
         return replace(self, steering=RATES)
 
-    def count(self, sigmas) -> int:
+    def count(self, sigmas: Tensor) -> int:
         """Steps of a run over a schedule, those back to a noisier level included."""
         return self.recurrence.count(len(sigmas) - 1)
 
-    def noise(self, x, seed: int | None) -> Callable:
+    def noise(self, x: Tensor, seed: int | None) -> Callable:
         """Noise with one stream per batch item."""
         draw = item_noise(x, (seed or 0) + self.noise_seed_offset)
         return lambda *levels: draw()
@@ -61,7 +63,16 @@ class BlogSampler:
         """What a step keeps of the old noise; DDPM's eta is a factor on the fresh noise alone."""
         return up_and_down(now, then, 1.0 if self.name == "gg_ddpm" else self.eta)[1]
 
-    def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
+    def __call__(
+        self,
+        model: Any,
+        x: Tensor,
+        sigmas: Tensor,
+        extra_args: dict[str, Any] | None = None,
+        callback: Callable | None = None,
+        disable: bool | None = None,
+        noise_sampler: Callable | None = None,
+    ) -> Tensor:
         """Sample from sigmas[0] to sigmas[-1]; the host calls this."""
         extra_args = extra_args or {}
         flow = adapter.is_flow(model.inner_model.model_patcher)
@@ -81,11 +92,11 @@ class BlogSampler:
             state = next(states)
             if callback is not None:
                 callback(report_of(state, sigmas))
-            x = next(states).x_next
+            x = cast(Tensor, next(states).x_next)  # the step has been taken
         return x
 
 
-def report_of(state, sigmas) -> dict:
+def report_of(state: State, sigmas: Tensor) -> dict:
     """What the host's callbacks are told of a state; `back` marks a step to a noisier level, which asks for nothing."""
     i = state.index
     info = {"x": state.x, "i": i, "sigma": sigmas[i], "denoised": state.denoised}

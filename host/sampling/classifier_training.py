@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import comfy.model_management
 import comfy.utils
 import folder_paths
 import torch
+from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ...files.writing import check_place, write_atomically
@@ -52,7 +54,7 @@ def beyond_pixels(image: Tensor) -> str | None:
     return f"The pictures hold values from {low:.3g} to {high:.3g}, and an IMAGE has 0 to 1. Scale them to that."
 
 
-def clean_samples(model, latent: dict | None, image: Tensor | None) -> Tensor:  # -> [N, C, H, W]
+def clean_samples(model: ModelPatcher, latent: dict | None, image: Tensor | None) -> Tensor:  # -> [N, C, H, W]
     """What is learned from, in the MODEL's own scale.  Raises ValueError unless exactly one is given and fits."""
     space = model.model.latent_format
     channels = space.latent_channels
@@ -70,10 +72,10 @@ def clean_samples(model, latent: dict | None, image: Tensor | None) -> Tensor:  
     return samples.contiguous()
 
 
-def lesson_of(model, latent: dict | None, image: Tensor | None, labels: str) -> Lesson:
+def lesson_of(model: ModelPatcher, latent: dict | None, image: Tensor | None, labels: str) -> Lesson:
     """Samples, labels and the MODEL's own noise levels."""
     x0 = clean_samples(model, latent, image)
-    sampling = model.get_model_object("model_sampling")
+    sampling: Any = model.get_model_object("model_sampling")
     sigmas = sampling.sigmas.detach().clone().float().cpu()
     return Lesson(x0, *targets_of(labels, len(x0)), sigmas[sigmas > 0], is_flow(model))
 

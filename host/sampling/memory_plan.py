@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from comfy.model_base import BaseModel
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -73,7 +74,7 @@ class MemoryPlan:
         return replace(self, backprop=False), f"{reason}: {WITHOUT_BACKPROP}"
 
 
-def surely_fits(model, shape: list[int], others: Sequence[nn.Module], free: float) -> bool:
+def surely_fits(model: BaseModel, shape: list[int], others: Sequence[nn.Module], free: float) -> bool:
     """Whether a graph is small beside the free memory by the host's own estimate of a forward.
 
     model: the host's, whose estimate knows it. shape: of the batch. others: networks of the energies, for which it
@@ -108,7 +109,7 @@ class Tally(TorchDispatchMode):
         self.limit, self.live, self.most = limit, 0, 0
         self._storages: Any = WeakIdKeyDictionary()  # weak: a tally must not keep alive what it counts
 
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         for storage in _storages(args, kwargs):  # what comes in was there before, or is counted already
             self._storages[storage] = True
         made = operation(*args, **(kwargs or {}))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
+from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -37,7 +39,7 @@ class LinearColours(HostPicture):
         "enough for a colour, and not for what a picture shows. Connect the model's VAE"
     )
 
-    def __init__(self, latent_format):
+    def __init__(self, latent_format: Any):
         self.factors = latent_format.latent_rgb_factors
         self.unpack = getattr(latent_format, "latent_rgb_factors_reshape", None) or (lambda x0: x0)
         self.bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
@@ -56,7 +58,7 @@ class Decoded(HostPicture):
     latent is made this many times smaller first, and so are the picture, and the memory with its square.
     """
 
-    def __init__(self, vae, latent_format, shrink: int = 1):
+    def __init__(self, vae: Any, latent_format: Any, shrink: int = 1):
         self.vae, self.latent_format, self.shrink, self.patcher = vae, latent_format, shrink, vae.patcher
         self.space = getattr(latent_format, "space", SD_LATENTS)
         levels = torch.tensor(HALF_WAY)
@@ -105,7 +107,7 @@ def smaller(latent: Tensor, times: int) -> Tensor:  # [B, ..., H, W] -> [B, ...,
     return resize(latent.flatten(1, -3), sides).unflatten(1, latent.shape[1:-2])
 
 
-def has_colours(latent_format) -> bool:
+def has_colours(latent_format: Any) -> bool:
     """Whether the host has preview colours for all of a latent: of video with sound it has them for the video."""
     factors = getattr(latent_format, "latent_rgb_factors", None)
     if factors is None or getattr(latent_format, "latent_rgb_factors_reshape", None) is not None:
@@ -113,7 +115,7 @@ def has_colours(latent_format) -> bool:
     return len(factors) == latent_format.latent_channels
 
 
-def picture_of(patcher, vae, shrink: int = 1) -> HostPicture:
+def picture_of(patcher: ModelPatcher, vae: Any, shrink: int = 1) -> HostPicture:
     """How this MODEL's x0-hat becomes a picture.  vae: None where none is wired. shrink: of what it decodes.
 
     Raises ValueError for a latent model without a VAE and without the host's preview colours.
