@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .claims import json_of
+from .. import files
 
 FOLDER = "guidance_geometry"  # of the pack, in the temp folder and in that of each user
 TAB_FOLDER = f"{FOLDER}/tab"  # a file that an inspector shows has the same name, and must stay
@@ -49,7 +49,7 @@ def is_trace(file: Path) -> bool:
         with file.open("rb") as data:
             size = int.from_bytes(data.read(8), "little")
             header = data.read(size).decode() if size <= MOST_HEADER else "{}"
-        return json_of(file.name, header, "")["__metadata__"]["gg.format"] == TRACE_FORMAT
+        return files.claims.json_of(file.name, header, "")["__metadata__"]["gg.format"] == TRACE_FORMAT
     except (OSError, ValueError, LookupError, TypeError):
         return False
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from ..guidance.chain import Guidance
 from ..guidance.energies.protocol import Energy
 from ..guidance.gradients.term import MEASURED, USUAL, GradientOptions, GradientTerm, WatchTerm
 from ..host.editor.checks import CheckedNode, empty_window
@@ -15,6 +15,9 @@ from ..host.editor.jobs import names_here
 from ..host.editor.knob_inputs import StatedNode, input_for
 from ..host.editor.rule_nodes import CHAIN, UPSTREAM, chain_with, say
 from ..host.editor.wires import OptionsWire
+
+if TYPE_CHECKING:
+    from ..guidance.chain import Guidance
 
 SET_BY_HAND = ("weight", "evaluation", "normalise", "limit", "start", "end", "every")  # in the order of the inputs
 PRESETS = {"scale": None, "weak": 0.5, "measured": 1.0, "strong": 2.0}  # times what is measured

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.patcher_extension
 from comfy_api.latest import io
 
 from .. import host
-from ..guidance.chain import Guidance
 from ..host.editor.checks import CheckedNode
 from ..host.editor.rule_nodes import chain_with
 from ..host.editor.wires import Guidance as GuidanceWire
 from ..host.server import KEY
 from .sampling import CATEGORY, MODEL
+
+if TYPE_CHECKING:
+    from ..guidance.chain import Guidance
 
 OUTER = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.samplers
 import torch
 from comfy_api.latest import io
 
 from .. import host
-from ..guidance.chain import Guidance
 from ..host.editor.checks import CheckedNode, insist
 from ..host.editor.widgets import HIDDEN
 from ..host.editor.wires import Guidance as GuidanceWire
 from ..host.editor.wires import NoiseSource, TraceWire
 from ..host.limits import MOST_DRAWS
 from ..trace import CAPTURES
+
+if TYPE_CHECKING:
+    from ..guidance.chain import Guidance
 
 CATEGORY = "guidance geometry/sampling"
 MAX_SEED = 0xFFFFFFFFFFFFFFFF

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.samplers
 from comfy_api.latest import io
 
 from .. import host, sweeps
-from ..guidance.chain import Guidance
-from ..guidance.energies.protocol import Energy
 from ..host.editor.checks import CheckedNode
 from ..host.editor.rule_nodes import chain_with
 from ..host.editor.widgets import HIDDEN, VAE_IN
 from ..host.editor.wires import EnergyWire
 from ..host.limits import BEST_BY, MODES
 from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MEASURE, MODEL, NEGATIVE, POSITIVE, TRACE
+
+if TYPE_CHECKING:
+    from ..guidance.chain import Guidance
+    from ..guidance.energies.protocol import Energy
 
 AXES = "cfg: 1, 2, 4, 8\nseed: 0..3"
 SECONDS = 1.0  # of a run, where nothing is known of it

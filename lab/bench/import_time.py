@@ -59,7 +59,7 @@ def main() -> int:
     seconds, memory = map(statistics.median, zip(*(start() for _ in range(options.starts)), strict=True))
     over = memory > MEGABYTES or (seconds > SECONDS and not options.busy)
     print(
-        f"{seconds:.3f} s of processor time and {memory:.1f} MB to load the pack, medians of {options.starts} starts; "
+        f"{seconds:.3f} s of processor time and {memory:.2f} MB to load the pack, medians of {options.starts} starts; "
         f"{'OVER the' if over else 'the'} limits are {SECONDS} s and {MEGABYTES} MB"
     )
     return int(over)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
-from ...guidance.chain import Guidance
 from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.kinds import Source
 from ...host.editor.checks import insist
 from ...host.editor.knob_inputs import inputs_of
 from ...host.editor.rule_nodes import RuleNode, extend_chain
+
+if TYPE_CHECKING:
+    from ...guidance.chain import Guidance
 
 NOTHING_WEAKER = (
     "Autoguidance has nothing weaker to guide away from. Connect weak_model (a smaller or less trained model of the "

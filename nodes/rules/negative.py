@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
-from ...guidance.chain import Guidance
 from ...guidance.rules.negative import Negative
 from ...host.editor.knob_inputs import inputs_of
 from ...host.editor.rule_nodes import RuleNode, extend_chain
+
+if TYPE_CHECKING:
+    from ...guidance.chain import Guidance
 
 HEAVIEST = 100
 

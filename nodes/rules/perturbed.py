@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
-from ...guidance.chain import Guidance
 from ...guidance.rules.kinds import Source
 from ...guidance.rules.perturbed import Perturbed
 from ...host.editor.checks import insist
 from ...host.editor.knob_inputs import refusal_of
 from ...host.editor.rule_nodes import RuleNode, extend_chain
+
+if TYPE_CHECKING:
+    from ...guidance.chain import Guidance
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
 

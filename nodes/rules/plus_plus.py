@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
-from ...guidance.chain import Guidance
 from ...guidance.rules.plus_plus import PlusPlus
 from ...host.editor.rule_nodes import RuleNode, extend_chain, say
+
+if TYPE_CHECKING:
+    from ...guidance.chain import Guidance
 
 EXACT_FOR = "CFG++: exact with {}; approximate with any sampler that takes other steps. cfg is lambda: 0 to 1, try 0.6."
 SAMPLERS = {

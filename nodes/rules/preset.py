@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
-from ...guidance.chain import Guidance
 from ...guidance.presets import PRESETS
 from ...host.editor.rule_nodes import RuleNode, chain_with, extend_chain
+
+if TYPE_CHECKING:
+    from ...guidance.chain import Guidance
 
 
 class GGPreset(RuleNode):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
 from ... import files, sweeps
 from ... import guidance as theory
-from ...guidance.chain import Guidance
 from ...host.editor.rule_nodes import RuleNode, extend_chain
+
+if TYPE_CHECKING:
+    from ...guidance.chain import Guidance
 
 CHANGED = "{} has changed since the sweep began. Give the same command again."
 TABLE = "Give a table of knobs and their values."

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
-from ...guidance.chain import Guidance
 from ...guidance.rules.schedule import ScaleSchedule, parse_values
 from ...host.editor.knob_inputs import refusal_of
 from ...host.editor.rule_nodes import RuleNode, extend_chain
+
+if TYPE_CHECKING:
+    from ...guidance.chain import Guidance
 
 
 class GGCFGSchedule(RuleNode):

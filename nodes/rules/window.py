@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
-from ...guidance.chain import Guidance
 from ...guidance.rules.window import part_of_run
 from ...host.editor import wires
 from ...host.editor.knob_inputs import refusal_of
 from ...host.editor.rule_nodes import RuleNode, chain_with, extend_chain
+
+if TYPE_CHECKING:
+    from ...guidance.chain import Guidance
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
