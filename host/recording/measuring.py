@@ -50,7 +50,7 @@ class MeasuringSampler(comfy.samplers.Sampler):
 
 
 def measure_latent(
-    model: ModelPatcher, positive: list, negative: list, latent: dict, *, draws: int = DRAWS, seed: int = SEED
+    model: ModelPatcher, positive: Sequence, negative: Sequence, latent: dict, *, draws: int = DRAWS, seed: int = SEED
 ) -> list[Measurement]:
     """What a MODEL says of a finished latent: of each part, where it is nested.  Raises ValueError as `ask_about`."""
     model = without_recording(model)
@@ -74,8 +74,8 @@ def zeros_like(samples: Any) -> Any:
 
 def measure_pictures(
     model: ModelPatcher,
-    positive: list,
-    negative: list,
+    positive: Sequence,
+    negative: Sequence,
     latent: dict,
     *,
     plain: dict | None = None,

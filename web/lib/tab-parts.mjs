@@ -55,16 +55,21 @@ class Rows {
   fill(samplers, tab, t, locale) {
     const shown = tab.choice();
     const rows = samplers.length < LEAST ? [] : samplers.map((sampler) => rowOf(sampler, tab, t, locale));
-    const key = JSON.stringify(rows);
     put(this.box, { hidden: !rows.length });
-    if (this.box.dataset.key !== key) {
-      this.box.dataset.key = key;
-      this.box.replaceChildren(...rows.map(({ slot, colour, sign, name, words }) => element("button", { type: "button", class: "gg-one", "data-slot": slot, "data-colour": colour, title: words, disabled: !slot },
-        element("span", { class: "gg-sign", "aria-hidden": "true" }, sign), element("span", { class: "gg-who" }, name), element("span", { class: "gg-brief" }, words))));
-    }
+    if (this.box.childElementCount !== rows.length) this.box.replaceChildren(...rows.map(emptyRow));
+    rows.forEach(({ slot, colour, sign, name, words }, place) => {
+      const row = this.box.children[place]; // it stays: a click on a row that is replaced while the button is down would be lost
+      const texts = [sign, name, words];
+      put(row, { "data-slot": slot, "data-colour": colour, title: words, disabled: !slot });
+      texts.forEach((textContent, part) => put(row.children[part], { textContent }));
+    });
     for (const row of this.box.children) row.setAttribute("aria-pressed", String(Boolean(shown) && row.dataset.slot === slotOf(shown)));
   }
 }
+
+/** A row that says nothing yet. */
+const emptyRow = () => element("button", { type: "button", class: "gg-one" },
+  element("span", { class: "gg-sign", "aria-hidden": "true" }), element("span", { class: "gg-who" }), element("span", { class: "gg-brief" }));
 
 /** What a row says of a sampler: {slot: of its run, colour, sign, name, words}.
  * @param {{id: string, title: any, state: any, run: any}} sampler @param {GuidanceTab} tab @param {Speaker} t
