@@ -17,7 +17,7 @@ from ..guidance.contract import chain_from
 from ..guidance.rule_file import RuleFile
 from ..guidance.rules.kinds import Rule
 from ..measure.measurement import Measurement
-from ..sweeps.axes import LARGEST_SWEEP, RULE, check_count, word_of
+from ..sweeps.axes import LARGEST_SWEEP, RULE, SAME, check_count, word_of
 from ..sweeps.measures import OWN, WHOLE, Judge, measure, measure_of, own_measures, score
 from ..sweeps.plan import check_measures
 from ..sweeps.rules import RuleNode, knob_of, refuse_unmatched, set_knob
@@ -117,7 +117,7 @@ def pairs_by_axis(axes: Mapping[str, Any]) -> dict[str, list[tuple[Any, Any]]]:
         names = (*AXES, *OTHERS, "knobs such as AdaptiveProjected.eta")
         raise ValueError(f"Unknown axis {', '.join(unknown)}. There are {', '.join(names)}.")
     if twice := [name for name in axes if words.count(word_of(name)) > 1]:
-        raise ValueError(f"{' and '.join(twice)} are the same axis. Put all values on one.")
+        raise ValueError(SAME.format(" and ".join(twice)))
     if {*CONDITIONS} <= {*words}:
         raise ValueError("The axes have a label and a prompt, and a denoiser takes one condition. Leave out the other.")
     full = {**{name: values for name, values in AXES.items() if word_of(name) not in words}, **axes}

@@ -41,7 +41,7 @@ WORDS: Mapping[str, Word] = {  # by the word that node, library and command shar
     "sampler": Word("widget", ("sampler_name",)),
 }  # the end of the words
 CHANCE = ("seed", "prompt", "label")  # kinds of axes along which what differs is chance to a report
-SAME = "{} and {} are the same axis"
+SAME = "{} are the same axis. Put all values on one."  # of their names
 CALLED = {name: word for word, facts in WORDS.items() for name in (*facts.widgets, *facts.synonyms, word)}
 
 
@@ -102,8 +102,12 @@ def distinct(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     each = tuple(axes)
     words = [CALLED.get(axis.name, axis.name) for axis in each]
     if twice := [axis.name for axis, word in zip(each, words, strict=True) if words.count(word) > 1]:
-        same = f"The axis {twice[0]} is there twice" if twice[0] == twice[1] else SAME.format(*twice)
-        raise ValueError(f"{same}. Put all values on one line.")
+        alike = twice[0] == twice[1]
+        raise ValueError(
+            f"The axis {twice[0]} is there twice. Put all its values on one line."
+            if alike
+            else SAME.format(" and ".join(twice))
+        )
     if not each:
         raise ValueError("There is no axis. Write at least one line, for example: cfg: 1, 2, 4, 8")
     return each

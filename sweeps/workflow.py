@@ -142,7 +142,7 @@ def set_values(workflow: Workflow, values: Mapping[str, Value], nodes: Nodes = N
         else:
             place = place_of(made, name, nodes)
             if names.setdefault(place, name) != name:
-                raise ValueError(f"{SAME.format(names[place], name)}. Put all values on one.")
+                raise ValueError(SAME.format(f"{names[place]} and {name}"))
             for node, widget in (place, *followers(made, name, place, nodes.energies)):
                 inputs = made[node]["inputs"]
                 inputs[widget] = _fit_kind(name, value, inputs[widget])
