@@ -58,6 +58,7 @@ NODE = "(app.rootGraph ?? app.graph).nodes.find(node => node.type === '{}')"
 SAMPLER, INSPECTOR = NODE.format("GGGuidedSampler"), NODE.format("GGInspector")
 CFG = f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value"
 DRAWN = """() => { const canvas = document.querySelector('.gg-panel canvas');
+  if (!canvas.checkVisibility()) return false;  // on the other page
   const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
   let coloured = 0;
   for (let i = 0; i < pixels.length; i += 4) {
@@ -184,7 +185,8 @@ def reseed(page, **widgets):
 
 
 def choose(page, view):
-    """Open a view of the panel."""
+    """Open a view of the panel, on the page where the views are."""
+    page.evaluate("document.querySelector('.gg-panel .gg-pages [data-page=geometry]').click()")
     page.evaluate("view => document.querySelector(`.gg-panel [data-view=${view}]`).click()", view)
     page.wait_for_function(
         "view => document.querySelector(`.gg-panel [data-view=${view}]`).ariaSelected === 'true'", arg=view

@@ -249,7 +249,7 @@ def test_a_reload_brings_a_large_record_with_one_question(page):
     assert len([url for url in asked if "/guidance_geometry/runs/" in url]) == 1
     queue(page)
     assert not page.evaluate("window.heard"), "it comes from the cache"
-    page.wait_for_function(DRAWN, timeout=60000)  # a busy machine draws forty steps late
+    page.wait_for_function(DRAWN)
 
 
 def test_a_panel_in_a_subgraph_and_a_second_tab_show_their_run(page):
