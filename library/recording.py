@@ -152,7 +152,7 @@ class Recording:
         predictions = (seen.denoised, seen.uncond, seen.cond)
         guided, uncond, cond = (None if tensor is None else tensor.detach().clone() for tensor in predictions)
         visited = self.recorder.begin_call(x.detach(), torch.tensor(sigma, dtype=torch.float64))
-        self.recorder.keep_answer(visited, replace(seen, denoised=guided, uncond=uncond, cond=cond))
+        visited.evaluation = replace(seen, denoised=guided, uncond=uncond, cond=cond)
         if not stage:
             self.recorder.end_step()
 

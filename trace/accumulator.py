@@ -172,8 +172,9 @@ class Accumulator:
         self.stage.append(step.evaluation.stage or ("cond_only" if step.evaluation.uncond is None else "step"))
         self.waiting.append(step)
         self.scales += [] if step.evaluation.stage == RECUR else [step.evaluation.gamma]
-        self.setting = self.setting.with_passes(step.pass_nfe)
-        self.passes.update(step.pass_nfe)
+        if step.pass_nfe:
+            self.setting = self.setting.with_passes(step.pass_nfe)
+            self.passes.update(step.pass_nfe)
         self.evaluations, self.batch = self.evaluations + step.nfe, len(step.x)
         self.capture.keep(step)
         if len(self.waiting) * step.x.numel() >= WAITING:  # large states are not kept: their sums are worth the time

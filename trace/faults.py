@@ -28,9 +28,14 @@ def keep_out(tell: Callable[[str], None], passing: tuple[type[BaseException], ..
         yield
     except passing:
         raise
-    except Exception as fault:
-        logging.warning("Guidance Geometry: the record of a run is incomplete", exc_info=True)
-        tell(line_of(fault))
+    except Exception as fault:  # noqa: BLE001  any fault: it is told
+        tell(log_fault(fault))
+
+
+def log_fault(fault: Exception) -> str:
+    """The fault in a line; the log gets all of it.  It is asked where the fault is caught."""
+    logging.warning("Guidance Geometry: the record of a run is incomplete", exc_info=True)
+    return line_of(fault)
 
 
 def line_of(fault: BaseException) -> str:

@@ -132,9 +132,9 @@ class Recorded:
 
     def split(self, packed: Packed) -> list[Recorded]:
         """The step of each part of a sample, as views."""
-        evaluations = self.evaluation.split(packed)
-        if len(evaluations) == 1:
+        if len(packed.shapes) < 2:
             return [self]
+        evaluations = self.evaluation.split(packed)
         tensors = {"x": self.x, "move": self.move} | ({} if self.noise is None else {"noise": self.noise})
         states = packed.split_table(tensors)
         calls = [()] * len(evaluations)
@@ -181,16 +181,12 @@ class Recorder:
         return track(eps, {self.draws: eps})
 
     def begin_call(self, x: Tensor, sigma: Tensor) -> Visited:
-        """Note a model call before it is made; `keep_answer` completes it."""
+        """Note a model call before it is made; its evaluation is set once the model has answered."""
         level = self.stages.level_of(sigma)
         call = self._visit(untrack(x).clone(), level, x)  # samplers write into their state
         call.first = self.stages.begins(level)
         self.pending.append(call)
         return call
-
-    def keep_answer(self, call: Visited, evaluation: Evaluation) -> None:
-        """Note what came out of a model call."""
-        call.evaluation = evaluation
 
     def end_step(self, sigma: Tensor | float | None = None) -> None:
         """Note the sampler's callback: one of the calls since the last one was this step's; none if it reports twice.

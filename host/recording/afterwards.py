@@ -69,8 +69,7 @@ class Afterwards:
 
     def note_call(self, model: Any, x: Tensor, sigma: Tensor) -> None:
         """The network was asked; samplers write into their state, so x is copied."""
-        if self.chosen_steps:
-            self.call = Call(model, x.clone(), sigma.clone())
+        self.call = Call(model, x.clone(), sigma.clone())
 
     def note_evaluation(self, evaluation: Evaluation) -> None:
         """The call has led to this."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +18,7 @@ from ...trace.trace import FROM_ZERO, SKIP, UNSEEN
 from ..models import adapter
 from ..sampling.run_models import FURTHER
 from .host_run import HostRun
-from .passes import NAMELESS, Asked, is_copy, names_inside, pass_name
+from .passes import NAMELESS, Asked, names_inside, pass_name
 
 COND, UNCOND = "cond", "uncond"
 SAME = 1e-4  # of a scale, in which two are the same
@@ -111,6 +110,8 @@ class Predicted:
 
     def split(self, packing: Packed) -> list[Predicted]:
         """The predictions of each part of a sample by itself."""
+        if len(packing.shapes) < 2:
+            return [self]
         named = {UNCOND: self.uncond, COND: self.cond, "guided": self.guided}
         pairs = packing.split_table({name: v for name, v in named.items() if v is not None})
         differences = packing.split_table({name: further.difference for name, further in self.passes.items()})
@@ -118,7 +119,7 @@ class Predicted:
             replace(
                 self,
                 **{name: pairs[i].get(name) for name in named},
-                gammas=self.gammas[i : i + 1] or (math.nan,),
+                gammas=self.gammas[i : i + 1],
                 passes={name: replace(self.passes[name], difference=d) for name, d in differences[i].items()},
             )
             for i in range(len(packing.names))
@@ -132,7 +133,6 @@ class Evaluations:
     has_evaluated: whether the network was asked at all so far.
     inside: how many of its evaluations had a guidance patched into the network, by name.
     objects: what stands in the place of the network's own parts.
-    depth: how many of the host's evaluations are in progress, one inside another.
     counts_inside: whether the network asks the host's wrappers, so that a cache may answer for it there.
     counts_from_other: whether guidance counts from what a node asked under a condition of its own, None until that is
         known.
@@ -146,7 +146,6 @@ class Evaluations:
         self.current: Predicted | None = None
         self.has_evaluated = self.counts_inside = False
         self.counts_from_other: bool | None = None
-        self.depth = 0
         self.places: dict[tuple[str, int], bool] = {}
 
     def begin(self, level: float) -> Predicted:
@@ -163,15 +162,6 @@ class Evaluations:
         """Note that the call has come to an end, also when it failed."""
         self.current = None
 
-    @contextmanager
-    def one_inside_another(self) -> Iterator[bool]:
-        """An evaluation of the host while it lasts; whether it is the outermost, and no window of another."""
-        self.depth += 1
-        try:
-            yield self.depth == 1
-        finally:
-            self.depth -= 1
-
     def count(self, options: Mapping, inside: bool) -> None:
         """Count what the network was asked in one batch.  inside: it did come to the network's own layers."""
         self.counts_inside = self.counts_inside or inside
@@ -186,16 +176,19 @@ class Evaluations:
         if call is None or model_options.get(FURTHER):
             return
         call.gammas = self._scales()
+        if late and call.cond is not None and call.uncond is not None:
+            return  # told already
         roles = self._roles(conds, call)
         roles = {role: i for role, i in roles.items() if not (late and getattr(call, role, x) is not None)}
         options = model_options.get("transformer_options", {})
+        patched = names_inside(options, self.objects) if roles else set()
         for role, position in roles.items():
             active = adapter.is_active(conds[position], call.level)
             if not active and role not in ((COND,) if self.run.chain_run else (COND, UNCOND)):
                 continue  # our chains put c in the place of such a u
             call.from_zero = call.from_zero or not active
             if active and getattr(call, role, call) is None:
-                self.inside.update(names_inside(options, self.objects))
+                self.inside.update(patched)
             call.take(role, predictions[position], Asked(x, conds[position] or [], options))
         asks_more = self.run.chain_run is not None and self.run.chain_run.chain.sources  # further ones are the chain's
         for i in set(range(len(conds))) - {*roles.values()} if not (late or asks_more) else ():
@@ -243,9 +236,9 @@ class Evaluations:
 
     def _evaluation(self, call: Predicted, denoised: Tensor, stage: str) -> Evaluation:
         """What one part of a call gave.  denoised: D of the part [B, ...]"""
-        (gamma,) = call.gammas
-        alone = self.run.foreign and call.uncond is None and call.cond is not None
-        gamma = 1.0 if alone else gamma  # without u nothing is guided
+        gamma = call.gammas[0] if call.gammas else math.nan
+        if self.run.foreign and call.uncond is None and call.cond is not None:
+            gamma = 1.0  # without u nothing is guided
         mask = None if call.guided is None else denoised - call.guided
         return Evaluation(
             denoised, call.uncond, call.cond, gamma, call.nfe, stage, passes=call.passes, mask_change=mask
@@ -286,6 +279,14 @@ class Evaluations:
         if roles or (self.run.foreign and len(conds) != 2) or call.cond is not None:
             return roles
         return {role: i for i, role in enumerate((COND, UNCOND)[: len(conds)]) if conds[i] is not None}
+
+
+def is_copy(entries: list[dict] | None, of: list[dict] | None) -> bool:
+    """Whether a condition is another one or was made from it: the host marks every entry, and copies keep the mark."""
+    if entries is None or of is None or entries is of:
+        return entries is not None and entries is of
+    marks, marks_of_other = ([entry.get("uuid") for entry in condition] for condition in (entries, of))
+    return marks == marks_of_other and None not in marks
 
 
 def conditions_of(guider: Any, combines_itself: bool) -> dict[str, list[dict]]:

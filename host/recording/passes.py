@@ -56,14 +56,6 @@ class Asked(NamedTuple):
         return True if self.x is other.x else None if self.x.shape == other.x.shape else False
 
 
-def is_copy(entries: list[dict] | None, of: list[dict] | None) -> bool:
-    """Whether a condition is another one or was made from it: the host marks every entry, and copies keep the mark."""
-    if entries is None or of is None or entries is of:
-        return entries is not None and entries is of
-    marks, marks_of_other = ([entry.get("uuid") for entry in condition] for condition in (entries, of))
-    return marks == marks_of_other and None not in marks
-
-
 def pass_name(plain: Asked, other: Asked) -> str:
     """What a second pass is called; NAMELESS where nothing of it bears the name of a guidance, or is changed."""
     patches = {id(patch) for patch in patches_of(plain.options)}

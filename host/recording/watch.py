@@ -25,7 +25,7 @@ from ...measure.measurement import Measurement
 from ...samplers.noise_tracking import untrack
 from ...samplers.stages import Stages
 from ...trace.accumulator import Accumulator, Capture
-from ...trace.faults import keep_out, line_of
+from ...trace.faults import keep_out, line_of, log_fault
 from ...trace.joined import join
 from ...trace.recorder import MOST_CALLS, Recorded, Recorder, Visited
 from ...trace.rows import Setting
@@ -191,6 +191,7 @@ class Watch:
     afterwards: keeps what is evaluated after the run; None where nothing began.
     before: the run that this one continues, if it is a piece of one.
     measured: what the model said of the end, for each part of the sample.
+    is_evaluating: whether an evaluation of the host is in progress; what is evaluated meanwhile is a window of it.
     """
 
     def __init__(self, recording: Recording, run: HostRun):
@@ -205,6 +206,7 @@ class Watch:
         self.afterwards: Afterwards | None = None
         self.before: Piece | None = None
         self.measured: list[Measurement] = []
+        self.is_evaluating = False
         self.see(self._begin)
 
     def _begin(self) -> None:
@@ -245,9 +247,14 @@ class Watch:
 
     def see(self, work: Callable[..., Result], *args: Any, default: Any = None) -> Result | Any:
         """Do what belongs to the record; a fault ends it, and from then on there is only the default."""
-        if not self.has_ended:
-            with keep_out(self._end, adapter.STOPS):
-                return work(*args)
+        if self.has_ended:
+            return default
+        try:
+            return work(*args)
+        except adapter.STOPS:
+            raise
+        except Exception as fault:  # noqa: BLE001  any fault: it is told
+            self._end(log_fault(fault))
         return default
 
     def _end(self, fault: str) -> None:
@@ -277,13 +284,14 @@ class Watch:
 
     def _show(self, work: Callable[..., Result], *args: Any) -> Result | None:
         """Send to whoever looks on; a fault there ends that alone."""
-
-        def blind(fault: str) -> None:
-            self.live = None
-            self.faults.append(f"not shown live from step {nth(self._steps_so_far)} on: {fault}")
-
-        with keep_out(blind, adapter.STOPS):
+        try:
             return work(*args)
+        except adapter.STOPS:
+            raise
+        except Exception as fault:  # noqa: BLE001  any fault: it is told
+            self.live = None
+            self.faults.append(f"not shown live from step {nth(self._steps_so_far)} on: {log_fault(fault)}")
+        return None
 
     def _fault(self, what: str) -> Callable[[str], None]:
         """What notes a fault that costs the record nothing but this."""
@@ -416,9 +424,9 @@ class Watch:
     def _note_answer(self, call: tuple[Visited, Predicted], denoised: Tensor) -> None:
         visited, prediction = call
         evaluation = self.evaluations.complete(prediction, denoised)
-        if self.afterwards:
+        if self.afterwards and self.afterwards.chosen_steps:
             self.afterwards.note_evaluation(evaluation)
-        self.recorder.keep_answer(visited, evaluation)
+        visited.evaluation = evaluation
 
     def on_conditions(
         self,
@@ -430,12 +438,16 @@ class Watch:
         model_options: dict[str, Any],
     ) -> list[Tensor]:
         """Around the host's batched evaluation: copies u and c before any rule may edit them."""
-        with self.evaluations.one_inside_another() as outermost:
-            if outermost and self.afterwards and self.evaluations.current:
-                self.see(self.afterwards.note_call, model, x, sigma)
+        if self.is_evaluating:  # a window of what is being evaluated
+            return evaluate(model, conds, x, sigma, model_options)
+        if self.evaluations.current and self.afterwards and self.afterwards.chosen_steps:
+            self.see(self.afterwards.note_call, model, x, sigma)
+        self.is_evaluating = True
+        try:
             predictions = evaluate(model, conds, x, sigma, model_options)
-        if outermost:
-            self.see(self.evaluations.add, predictions, conds, x, model_options)
+        finally:
+            self.is_evaluating = False
+        self.see(self.evaluations.add, predictions, conds, x, model_options)
         return predictions
 
     def on_windows(self, handler: Any, evaluate: Callable[..., list[Tensor]], *given: Any) -> list[Tensor]:
