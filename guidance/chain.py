@@ -3,13 +3,16 @@
 Gamma itself lives in the sampler's cfg; a schedule in the chain reshapes it. A sampler accepts any object with the two
 methods `init` and `step`, so that another pack can put its own rule on the wire without importing this one.
 
+In a run a `Runner` follows the chain, evaluation by evaluation: `begin`, `needs`, `guide`. Whoever evaluates, a host or
+a function, does so between `needs` and `guide`.
+
 No rule waits for the device, but for `reuse`. Where a device has no float64, a chain with a rule of somebody else acts
 on the CPU: a step waits for one copy of what it reads, and one of what it makes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from .gradients.term import Term
+from .parts import WHOLE, Packed
 from .predictions import Predictions
 from .printing import Printed, text_of
 from .rules.cfg import cfg
@@ -35,7 +39,6 @@ from .rules.kinds import (
     Source,
     with_difference,
 )
-from .rules.window import WHOLE
 from .run import Run
 from .vectors import narrow, promote, where_float64_is
 
@@ -90,7 +93,7 @@ class ChainState(NamedTuple):
 
     def inside(self, began: float | None) -> ChainState:
         """The state for a further stage of the outer step that began at this noise level; None for its beginning."""
-        return self._replace(run=replace(self.run, began=began))
+        return self if began == self.run.began else self._replace(run=replace(self.run, began=began))
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,16 @@ class Chain(Printed):
 
     @cached_property
     def calls(self) -> Calls:
-        """What a step of the whole chain calls, resolved once."""
+        """What a step calls in which every rule acts."""
         return calls_of(self.links)
+
+    @cached_property
+    def parts(self) -> tuple[tuple[float, Calls], ...]:
+        """The parts into which windows cut a run: the share of it at which each begins, and what its steps call."""
+        windows = [(link, link.rule.window) for link in self.links]
+        starts = sorted({0.0, *(edge for _, window in windows for edge in window if 0 < edge < 1)})
+        acting = ([link for link, window in windows if window.start <= start < window.end] for start in starts)
+        return tuple(zip(starts, map(calls_of, acting), strict=True))
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
@@ -169,14 +180,6 @@ class Chain(Printed):
             wanted = (wanted - plain) | {n if n in PLAIN_NEEDS else f"{link.place} {n}" for n in names}
         return wanted
 
-    def in_place_of_u(self, extra: Mapping[str, Tensor]) -> Tensor | None:
-        """What guides in the place of a u that was not evaluated, such as a weak model's prediction.
-
-        extra: the further predictions of an evaluation, by the names of `sources`.
-        """
-        names = [name for link in self.calls[Replace] for name in link.names.values()]
-        return next((extra[name] for name in reversed(names) if name in extra), None)
-
     def step(self, state: ChainState, p: Predictions, gamma: float) -> tuple[Tensor, ChainState]:
         """Guide one outer step.  gamma: from `scale`; 0 is u, 1 is c.  Where u is missing and no rule fills it: c."""
         memory, calls = list(state.rules), self._calls_at(state.run, p.level)
@@ -199,13 +202,10 @@ class Chain(Printed):
 
     def _calls_at(self, run: Run, sigma: float) -> Calls:
         """What the outer step at a noise level calls: nothing of a rule outside its window."""
-        if not self._has_windows:
+        if len(self.parts) == 1:
             return self.calls
-        return calls_of(link for link in self.links if link.rule.window.covers(run, sigma))
-
-    @cached_property
-    def _has_windows(self) -> bool:
-        return any(rule.window != WHOLE for rule in self.rules)
+        share = run.share(run.step(sigma))
+        return next(calls for start, calls in reversed(self.parts) if start <= share)
 
     @cached_property
     def _asks_others(self) -> bool:
@@ -223,7 +223,7 @@ class Chain(Printed):
         """
         if not any(calls[kind] for kind in RESHAPING):
             return p.cond if p.uncond is None else cfg(p, gamma=gamma)
-        wide = (where_float64_is(p) if self._asks_others else p).promote()
+        wide = (where_float64_is(p) if self._asks_others else p).map(promote)
         guided = combine(calls, wide, gamma, ask)
         for link in calls[Add]:
             shift = ask(link, wide, gamma)
@@ -242,9 +242,8 @@ class Chain(Printed):
         return f"Guidance({self.text})"
 
 
-def calls_of(links: Iterable[Link]) -> Calls:
+def calls_of(links: Sequence[Link]) -> Calls:
     """Rules by kind, in the order in which a step calls them."""
-    links = [*links]
     return {kind: [link for link in links if isinstance(link.rule, kind)] for kind in ORDER}
 
 
@@ -273,6 +272,85 @@ def combine(calls: Calls, p: Predictions, gamma: float, ask: Ask) -> Tensor:  # 
     for link in calls[After]:
         guided = ask(link, p, guided, gamma)
     return guided
+
+
+class Runner:
+    """A chain at work in one run, on each part of a sample by itself: with its own gamma, memory and lengths.
+
+    packing: the parts of a sample.
+    run: with the place of the latest evaluation.
+    sigma: noise level of that evaluation.
+    began: noise level at which its outer step began.
+    states: of the chain when the outer step began, one for each part.
+    following: of the chain when the next outer step begins, one for each part.
+    gammas: the scale in force, of each part.
+    stage: reuse where D is neither c nor made of c and u, else empty.
+    in_place_of_u: the prediction [B, ...] that guided in the place of u, where u was not evaluated.
+
+    An evaluation may be made again, as after an attempt that failed: each time it starts from `states`.
+    Raises ValueError when a rule does not fit the run.
+    """
+
+    def __init__(self, chain: Chain, run: Run, packing: Packed = WHOLE):
+        self.chain, self.packing, self.run = chain, packing, run
+        self.sigma = self.began = run.sigmas[0]
+        self.states = self.following = [chain.init(replace(run, part=i)) for i in range(len(packing.names))]
+        self.gammas, self.stage = (1.0,), ""
+        self.in_place_of_u: Tensor | None = None
+
+    def begin(self, sigma: float, first: bool) -> None:
+        """Go to the next evaluation.  first: it begins an outer step; else it is a further stage of the same step."""
+        self.sigma = sigma
+        if first:
+            self.began, self.states = sigma, self.following
+        self.states = [state.inside(None if first else self.began) for state in self.states]
+        self.run = self.states[0].run
+
+    def needs(self, cfg: float) -> frozenset[str]:
+        """Predictions to evaluate here, by the names of `Chain.needs`: whatever a part needs.  cfg: of the sampler."""
+        self.in_place_of_u, self.stage = None, ""
+        gammas, needs = [], frozenset[str]()
+        for state in self.states:
+            gammas.append(self.chain.scale(state, self.sigma, cfg))
+            needs |= self.chain.needs(state, self.began, gammas[-1])
+        self.gammas = tuple(gammas)
+        return needs
+
+    def guide(self, p: Predictions) -> Tensor:  # -> [B, ...]
+        """D, without gradients of energies; the conditional prediction itself where every part is that."""
+        if p.uncond is None:
+            names = [name for link in self.chain.calls[Replace] for name in link.names.values()]
+            stand_ins = [p.extra[name] for name in names if name in p.extra]
+            self.in_place_of_u = stand_ins[-1].detach().clone() if stand_ins else self.in_place_of_u
+        p = replace(p, known_level=self.sigma)
+        parts = [p] if len(self.states) == 1 else self._split(p)
+        guided, following = self._guide_parts(parts)
+        if p.has_graph and self.run.began is None:  # a memory must not hold this step's graph
+            _, following = self._guide_parts([part.map(Tensor.detach) for part in parts])
+        self.following = following
+        whole = guided[0]
+        if len(parts) > 1:
+            untouched = all(d is part.cond for d, part in zip(guided, parts, strict=True))
+            whole = p.cond if untouched else self.packing.join(guided)
+        self.stage = "reuse" if p.uncond is None and whole is not p.cond else ""
+        return whole
+
+    def _guide_parts(self, parts: list[Predictions]) -> tuple[list[Tensor], list[ChainState]]:
+        """D of each part, and the states with which the next outer step begins: its first evaluation makes them."""
+        guided, following = [], []
+        for state, after, p, gamma in zip(self.states, self.following, parts, self.gammas, strict=True):
+            if self.run.began is None:
+                d, after = self.chain.step(state, p, gamma)
+            else:
+                d = self.chain.stage(state, after, p, gamma)
+            guided.append(d)
+            following.append(after)
+        return guided, following
+
+    def _split(self, p: Predictions) -> list[Predictions]:
+        pair = {"cond": p.cond} | ({} if p.uncond is None else {"uncond": p.uncond})
+        tables, extras = (self.packing.split_table(table) for table in ({"x": p.x, **pair}, p.extra))
+        return [replace(p, **table, extra=extra) for table, extra in zip(tables, extras, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ class GaussianMixture:
         """Shape of one sample, without the batch axis."""
         return tuple(self.means.shape[1:])
 
-    @property
+    @cached_property
     def classes(self) -> int:
         """K: number of classes."""
         return int(self.labels.max()) + 1

@@ -56,22 +56,16 @@ class Predictions:
         uncond, cond = self.pair
         return (cond - uncond).to(self.cond.dtype)
 
-    def promote(self) -> Predictions:
-        """The predictions with half precision as float32."""
-        uncond = None if self.uncond is None else promote(self.uncond)
-        extra = {name: promote(x0) for name, x0 in self.extra.items()}
-        return replace(self, x=promote(self.x), uncond=uncond, cond=promote(self.cond), extra=extra)
+    def map(self, change: Callable[[Tensor], Tensor]) -> Predictions:
+        """The predictions with x and every x0-hat changed."""
+        extra = {name: change(x0) for name, x0 in self.extra.items()}
+        uncond = None if self.uncond is None else change(self.uncond)
+        return replace(self, x=change(self.x), uncond=uncond, cond=change(self.cond), extra=extra)
 
     @property
     def has_graph(self) -> bool:
         """Whether x or a prediction carries a graph."""
         return any(v is not None and v.requires_grad for v in (self.x, self.uncond, self.cond, *self.extra.values()))
-
-    def detach(self) -> Predictions:
-        """The predictions without their graph."""
-        uncond = None if self.uncond is None else self.uncond.detach()
-        extra = {name: x0.detach() for name, x0 in self.extra.items()}
-        return replace(self, x=self.x.detach(), uncond=uncond, cond=self.cond.detach(), extra=extra)
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,7 @@ def query_chain(chain: Chain, state: Any, p: Predictions, gamma: float) -> tuple
 def map_tensors(p: Predictions, change: Callable[[Tensor], Tensor], numbers: Callable[[Tensor], Tensor] | None = None):
     """Predictions with every tensor of the sample's shape changed, and sigma and alpha by `numbers`."""
     numbers = numbers or (lambda value: value)
-    extra = {name: change(value) for name, value in p.extra.items()}
-    uncond = None if p.uncond is None else change(p.uncond)
-    return Predictions(change(p.x), numbers(p.sigma), numbers(p.alpha), uncond, change(p.cond), extra)
+    return replace(p.map(change), sigma=numbers(p.sigma), alpha=numbers(p.alpha))
 
 
 def deviation(results: list[Tensor], right: list[Tensor]) -> float:

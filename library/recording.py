@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.chain import Chain
+from ..guidance.chain import Chain, Runner
 from ..guidance.contract import chain_from
 from ..guidance.gradients.evaluation import Decoder, Denoised, GradientEvaluation, OwnPixels, reads_difference
 from ..guidance.gradients.run import GradientRun
@@ -21,7 +21,6 @@ from ..guidance.predictions import Predictions
 from ..guidance.printing import nth
 from ..guidance.rules.kinds import Source
 from ..guidance.run import Run
-from ..guidance.runner import Runner
 from ..samplers.noise_tracking import untrack
 from ..samplers.response import Response
 from ..trace.accumulator import Accumulator, Capture, of_no_mode

@@ -183,8 +183,8 @@ class Recorder:
     def begin_call(self, x: Tensor, sigma: Tensor) -> Visited:
         """Note a model call before it is made; its evaluation is set once the model has answered."""
         level = self.stages.level_of(sigma)
-        call = self._visit(untrack(x).clone(), level, x)  # samplers write into their state
-        call.first = self.stages.begins(level)
+        first = self.stages.begins(level)
+        call = Visited(untrack(x).clone(), level, parts_of(x), self.draws, first)  # samplers write into their state
         self.pending.append(call)
         return call
 
@@ -215,7 +215,7 @@ class Recorder:
         """Note that the sampler makes x noisier again without asking the model: a step of its own, stage `recur`."""
         at = self.primary
         if at is not None:
-            back = self._visit(untrack(x).clone(), sigma, x)
+            back = Visited(untrack(x).clone(), sigma, parts_of(x), self.draws)
             if at.evaluation is not None:
                 back.evaluation = Evaluation(at.evaluation.denoised, stage=RECUR)
             self._complete(at, back)
@@ -227,11 +227,8 @@ class Recorder:
             self.silent_calls = len(self.pending)
         else:
             self.calls += self.pending
-            self._complete(self.primary, self._visit(untrack(x), self.last_sigma, x))
+            self._complete(self.primary, Visited(untrack(x), self.last_sigma, parts_of(x), self.draws))
         self.pending, self.calls, self.primary = [], [], None
-
-    def _visit(self, state: Tensor, sigma: float, x: Tensor) -> Visited:
-        return Visited(state, sigma, parts_of(x), self.draws)
 
     def _noise(self, at: Visited, reached: Visited) -> Tensor | None:
         """What the state reached contains of the draws made since the step began; None where there were none.

@@ -158,10 +158,6 @@ class Evaluations:
         if self.current is not None:
             self.current.guided = denoised.detach()
 
-    def end(self) -> None:
-        """Note that the call has come to an end, also when it failed."""
-        self.current = None
-
     def count(self, options: Mapping, inside: bool) -> None:
         """Count what the network was asked in one batch.  inside: it did come to the network's own layers."""
         self.counts_inside = self.counts_inside or inside
@@ -180,10 +176,11 @@ class Evaluations:
             return  # told already
         roles = self._roles(conds, call)
         roles = {role: i for role, i in roles.items() if not (late and getattr(call, role, x) is not None)}
+        actives = {role: adapter.is_active(conds[i], call.level) for role, i in roles.items()}
         options = model_options.get("transformer_options", {})
         patched = names_inside(options, self.objects) if roles else set()
         for role, position in roles.items():
-            active = adapter.is_active(conds[position], call.level)
+            active = actives[role]
             if not active and role not in ((COND,) if self.run.chain_run else (COND, UNCOND)):
                 continue  # our chains put c in the place of such a u
             call.from_zero = call.from_zero or not active

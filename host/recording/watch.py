@@ -394,7 +394,7 @@ class Watch:
             with self._before_the_mask(model):
                 denoised = model(untrack(x), sigma, *args, **kwargs)
         finally:
-            self.evaluations.end()
+            self.evaluations.current = None
         self.see(self._note_answer, call, denoised)
         return denoised
 

@@ -15,8 +15,8 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ...guidance.chain import Runner
 from ...guidance.predictions import Predictions
-from ...guidance.runner import Runner
 from ..models import adapter
 from .run_models import WORDS, RunModels, evaluate
 

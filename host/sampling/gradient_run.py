@@ -138,7 +138,7 @@ class HostGradientRun(GradientRun):
     def _attempt(self, call: DenoiserCall) -> Tensor:
         self.latest = []
         run, sigma = call.evaluate.runner.run, call.evaluate.runner.sigma
-        with normal(self.models.networks()) if self.normal else nullcontext():
+        with normal(self.models.networks) if self.normal else nullcontext():
             call = call._replace(x=call.x.clone(), timestep=call.timestep.clone()) if self.normal else call
             terms, stand_in = self.active_terms(run, sigma), partial(self.active_term, run, sigma)
             if not terms:

@@ -11,13 +11,12 @@ from comfy.model_patcher import ModelPatcher
 from comfy.samplers import CFGGuider, Sampler
 from torch import Tensor
 
-from ...guidance.chain import Chain, Guidance, chain_of
+from ...guidance.chain import Chain, Guidance, Runner, chain_of
 from ...guidance.gradients.run import goes_through_denoiser
 from ...guidance.parts import Packed
 from ...guidance.rules.kinds import Source
 from ...guidance.rules.part_scale import PartScale
 from ...guidance.run import Run
-from ...guidance.runner import Runner
 from ...samplers.stages import Stages, zero_init_note
 from ..models import adapter
 from ..server import KEY

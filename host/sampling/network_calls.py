@@ -7,7 +7,6 @@ graph; and what a failed or second call changes in the network's attributes and 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
@@ -16,8 +15,8 @@ from typing import Any, TypeVar
 
 import comfy.model_management
 import torch
-from comfy.patcher_extension import WrapperExecutor, WrappersMP
-from torch import Tensor, nn
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from .. import server
@@ -46,12 +45,6 @@ NOT_REPLACEABLE = (
 REPLACED = "{name} has no backward pass, so gradients go through PyTorch's attention"
 
 
-def _runs_no_wrappers(network: nn.Module) -> bool:
-    """Whether a network's forward never comes to the host's wrappers, so that it has to be taken at its forward."""
-    forward = inspect.unwrap(type(network).forward)
-    return WrapperExecutor.__name__ not in getattr(getattr(forward, "__code__", None), "co_names", ())
-
-
 class NoBackprop(RuntimeError):
     """The plan is to do without, from the middle of a backward on."""
 
@@ -73,12 +66,9 @@ class NetworkCalls:
     """
 
     def __init__(self, models: RunModels, plan: MemoryPlan, free: float | None):  # free: bytes of memory
-        denoisers, controls = models.models(), models.control_networks()
-        self.networks = nn.ModuleList([*denoisers, *controls])
-        patchers = (getattr(model, "current_patcher", None) for model in denoisers)
+        self.networks, self.direct = models.networks, models.direct
+        patchers = (getattr(model, "current_patcher", None) for model in models.models())
         self.patchers = [patcher for patcher in patchers if patcher is not None]
-        networks = dict.fromkeys(model.diffusion_model for model in denoisers)
-        self.direct = [*controls, *filter(_runs_no_wrappers, networks)]
         self.plan, self.words, self.blind, self.spoilt, self.again = plan, [], False, False, False
         self.tally = None if free is None else Tally(SPARE * free)
         self.calls: list[NetworkCall] = []

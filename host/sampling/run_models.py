@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import comfy.samplers
 import torch
 from comfy.model_base import BaseModel
 from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrapperExecutor
 from comfy.samplers import CFGGuider
 from torch import Tensor, nn
 
@@ -181,6 +183,12 @@ def check_latents(other: ModelPatcher, own: ModelPatcher, noise: Tensor) -> None
         )
 
 
+def _runs_no_wrappers(network: nn.Module) -> bool:
+    """Whether a network's forward never comes to the host's wrappers."""
+    forward = inspect.unwrap(type(network).forward)
+    return WrapperExecutor.__name__ not in getattr(getattr(forward, "__code__", None), "co_names", ())
+
+
 @dataclass(frozen=True)
 class RunModels:
     """The models of one run.  guider: with the sampled MODEL and its conditions. others: a chain's further MODELs."""
@@ -203,18 +211,24 @@ class RunModels:
     def computes_in_half(self) -> bool:
         """Whether a part computes in float16, which knows no small gradients."""
         casts = {getattr(owner, "manual_cast_dtype", None) for owner in (*self.models(), *self.controls())}
-        return torch.float16 in casts | {weight.dtype for net in self.networks() for weight in net.parameters()}
+        return torch.float16 in casts | {weight.dtype for weight in self.networks.parameters()}
 
     def models(self) -> list[Any]:
         """The sampled model first, then further ones."""
         return [self.guider.inner_model, *(other.patcher.model for other in self.others)]
 
-    def networks(self) -> list[nn.Module]:
-        """Models and ControlNets."""
-        return [*self.models(), *self.control_networks()]
+    @cached_property
+    def networks(self) -> nn.ModuleList:
+        """Models and ControlNets; they are asked for when the host has made them ready, and stay for the run."""
+        return nn.ModuleList([*self.models(), *self._control_networks()])
 
-    def control_networks(self) -> list[nn.Module]:
-        """The networks of the ControlNets."""
+    @cached_property
+    def direct(self) -> list[nn.Module]:
+        """Networks that have to be taken at their forward, since it comes to none of the host's wrappers."""
+        networks = dict.fromkeys(model.diffusion_model for model in self.models())
+        return [*self._control_networks(), *filter(_runs_no_wrappers, networks)]
+
+    def _control_networks(self) -> list[nn.Module]:
         parts = (part for control in self.controls() for part in vars(control).values())
         return [*dict.fromkeys(part for part in parts if isinstance(part, nn.Module))]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import Chain
+from guidance_geometry.guidance.chain import Chain, Runner
 from guidance_geometry.guidance.parts import Packed
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
@@ -14,7 +14,6 @@ from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.guidance.rules.location_norm import LocationNorm
 from guidance_geometry.guidance.rules.part_scale import PartScale
 from guidance_geometry.guidance.run import Run
-from guidance_geometry.guidance.runner import Runner
 
 SHAPES = ((3, 2, 4, 5), (2, 6, 3), (7,))
 RUN = Run((1.0, 0.6, 0.3, 0.0), flow=True)
