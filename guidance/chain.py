@@ -33,6 +33,7 @@ from .rules.kinds import (
     Combination,
     Combine,
     Conditions,
+    Embedding,
     Replace,
     Rule,
     Schedule,
@@ -42,9 +43,19 @@ from .rules.kinds import (
 from .run import Run
 from .vectors import narrow, promote, where_float64_is
 
-ORDER = (Schedule, Replace, Conditions, Before, Combine, After, Add, Term)  # in which the rules of a step act
+ORDER = (
+    Embedding,
+    Schedule,
+    Replace,
+    Conditions,
+    Before,
+    Combine,
+    After,
+    Add,
+    Term,
+)  # in which the rules of a step act
 MOST_RULES = 64  # a host needs a node for each, and more time for each than for the one before
-RESHAPING = ORDER[1:-1]  # what acts on the predictions; without any of them a step is plain CFG
+RESHAPING = ORDER[2:-1]  # what acts on the predictions; without any of them a step is plain CFG
 PLAIN_NEEDS = frozenset({"cond", "uncond"})
 
 
@@ -170,6 +181,24 @@ class Chain(Printed):
             gamma = link.rule.scale(gamma, state.run, sigma)
         return gamma
 
+    @cached_property
+    def embeds(self) -> bool:
+        """Whether a rule at work changes the embedding of the condition, at some noise level."""
+        return bool(self.calls[Embedding])
+
+    def embeds_at(self, run: Run, sigma: float) -> bool:
+        """Whether a rule changes the embedding of the condition at this noise level."""
+        return any(link.rule.acts(run, sigma) for link in self._calls_at(run, sigma)[Embedding])
+
+    def embed(self, run: Run, sigma: float, y: Tensor, draw: Callable[[int], Tensor]) -> Tensor:
+        """The embedding [B, ...] of the condition that c is evaluated with.
+
+        y: of the condition itself, [B, ...]. draw: noise [B, ...] of this outer step for the rule of a place.
+        """
+        for link in self._calls_at(run, sigma)[Embedding]:
+            y = link.rule.embed(y, draw(link.place), run, sigma) if link.rule.acts(run, sigma) else y
+        return y
+
     def needs(self, state: ChainState, sigma: float, gamma: float) -> frozenset[str]:
         """Predictions to evaluate at a noise level: "cond", "uncond" and names of `sources`.  gamma: from `scale`."""
         wanted = PLAIN_NEEDS if gamma != 1 else frozenset({"cond"})
@@ -210,7 +239,7 @@ class Chain(Printed):
     @cached_property
     def _asks_others(self) -> bool:
         """Whether somebody else's rule reads predictions, in any step: all memories stay on one device."""
-        rules = [rule for rule in self.rules if not isinstance(rule, Schedule | Term)]
+        rules = [rule for rule in self.rules if not isinstance(rule, Embedding | Schedule | Term)]
         ours = [type(rule).__module__.startswith(f"{__package__}.") for rule in rules]
         return not all(ours) or any(isinstance(rule, Foreign | FunctionRule) for rule in rules)
 

@@ -62,7 +62,8 @@ class SideBySide(Replace):
     size: int = 1
 
     def __post_init__(self):
-        if more := [lane.chain.text for lane in self.lanes if lane.chain.terms or lane.chain.sources]:
+        chains = [lane.chain for lane in self.lanes]
+        if more := [chain.text for chain in chains if chain.terms or chain.sources or chain.embeds]:
             raise ValueError(f"{more[0]} needs more than u and c, which runs side by side do not share. Run it alone.")
 
     @property

@@ -15,7 +15,7 @@ from ..guidance.vectors import where_float64_is
 from ..models.denoisers.conversion import network_input, to_x0
 from ..models.denoisers.reading import read_denoiser
 from ..models.denoisers.schedules import index_of, network_time, table
-from ..models.denoisers.spec import ChosenSpec, choose_spec
+from ..models.denoisers.spec import ChosenSpec, choose_spec, label_vectors
 
 WITHOUT = (
     "Set gamma to 1, give uncond a label, or guide with a weaker network: "
@@ -48,7 +48,8 @@ class NetworkDenoiser:
     """A network from a file, as a function.  labels: names of its classes. shape: of one native sample.
 
     A condition is a name or number of a label, or None for no label; for all samples, or a list or array of one for
-    each. Raises ValueError for what is no label, and for None where the network was never trained without one.
+    each; or embeddings of labels [B, emb], as `label_vectors` gives them. Raises ValueError for what is no label, and
+    for None where the network was never trained without one.
     decoder: of latents whose VAE lies in the file, to pictures [B, 3, H, W] in -1 .. 1, which a gradient can pass;
     decode: the same as [B, H, W, 3] in 0 .. 1, for figures; both are None for others.
     """
@@ -74,9 +75,18 @@ class NetworkDenoiser:
         seen = x.to(next(self.network.parameters()))
         spec, at = self.spec, seen.new_full((len(x),), sigma)
         how = (spec.parametrisation, spec.schedule)
-        y = torch.tensor(self._labels(condition, len(x)), device=seen.device)
+        vectors = condition if isinstance(condition, Tensor) and condition.is_floating_point() else None
+        y = self._label_numbers(condition, x) if vectors is None else vectors.to(seen)
         output = self.network(network_input(*how, seen, at, spec.sigma_data), self._time(at), y)
         return to_x0(*how, output, seen, at, spec.sigma_data).to(x)
+
+    def label_vectors(self, condition: Any, x: Tensor) -> Tensor | None:  # x [B, ...] -> [B, emb]
+        """Embeddings of the labels of a condition, which may stand in its place; None for a network without labels."""
+        return label_vectors(self.network, self._label_numbers(condition, x)) if self.labels else None
+
+    def _label_numbers(self, condition: Any, x: Tensor) -> Tensor:  # x [B, ...] -> [B]
+        device = next(self.network.parameters()).device
+        return torch.tensor(self._labels(condition, len(x)), device=device)
 
     def _picture(self, x0: Tensor) -> Tensor:  # [B, C, h, w] -> [B, 3, H, W]
         space, vae = self.spec.latents, self.vae

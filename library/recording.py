@@ -21,6 +21,7 @@ from ..guidance.predictions import Predictions
 from ..guidance.printing import nth
 from ..guidance.rules.kinds import Source
 from ..guidance.run import Run
+from ..samplers.loop import step_noise
 from ..samplers.noise_tracking import untrack
 from ..samplers.response import Response
 from ..trace.accumulator import Accumulator, Capture, of_no_mode
@@ -33,6 +34,10 @@ from .sampling import check_samples, response_of, sample, sampler_of
 from .traces import Trace
 
 Denoiser = Callable[[Tensor, float, Any], Tensor]  # x [B, ...], sigma, condition -> x0-hat [B, ...]
+NO_EMBEDDING = (
+    "a rule of this chain changes the embedding of the condition, and this denoiser is not given one. Use a network of "
+    "load_denoiser with labels, or a condition that is a tensor of one or B embeddings, [B, ...]."
+)
 PICTURES = (1, 3)  # channels of samples that are pixels in -1 .. 1
 
 
@@ -55,6 +60,7 @@ class Guided:
             raise ValueError(f"gamma is {gamma}, but a number is needed.")
         self.denoiser, self.conditions, self.chain, self.gamma = denoiser, conditions, chain, gamma
         self.runner, self.nfe = Runner(chain, run), 0
+        self.condition_noise: Callable[..., Tensor] | None = None
         usual = denoiser.decoder if isinstance(denoiser, NetworkDenoiser) else None
         decoders = {term: term.decoder or usual for term in chain.terms}
         pictures = {term: Decoder(decoder) if decoder else OwnPixels() for term, decoder in decoders.items()}
@@ -101,14 +107,25 @@ class Guided:
         """One of the predictions that the chain asks for."""
         source = self.chain.sources.get(name, Source(name))
         condition = source.conditioning
-        is_named = isinstance(condition, str) and condition in self.conditions
-        prediction = (source.model or self.denoiser)(
-            x, self.runner.sigma, self.conditions[condition] if is_named else condition
-        )
+        denoiser, is_named = source.model or self.denoiser, isinstance(condition, str) and condition in self.conditions
+        told = self.conditions[condition] if is_named else condition
+        if is_named and condition == "cond" and self.chain.embeds_at(self.runner.run, self.runner.sigma):
+            told = self._embed(denoiser, told, x)
+        prediction = denoiser(x, self.runner.sigma, told)
         if not isinstance(prediction, Tensor) or prediction.shape != x.shape:
             what = [*prediction.shape] if isinstance(prediction, Tensor) else type(prediction).__name__
             raise ValueError(f"The denoiser returned {what}, but x0-hat has the shape of x, {[*x.shape]}.")
         return prediction
+
+    def _embed(self, denoiser: Denoiser, condition: Any, x: Tensor) -> Tensor:  # -> [B, ...]
+        """What the denoiser is told of the condition, as the chain changes it."""
+        self.condition_noise = draw = self.condition_noise or step_noise(x, 0)
+        y = denoiser.label_vectors(condition, x) if isinstance(denoiser, NetworkDenoiser) else condition
+        if not isinstance(y, Tensor) or not y.is_floating_point() or len(y) not in (1, len(x)):
+            raise ValueError(f"{self.chain.text}: {NO_EMBEDDING}")
+        run, sigma = self.runner.run, self.runner.sigma
+        y = y.expand(len(x), *y.shape[1:])
+        return self.chain.embed(run, sigma, y, lambda place: draw(y.shape[1:], run.step(sigma), place).to(y.device))
 
 
 class Recording:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -105,6 +105,27 @@ def item_noise(x: Tensor, seed: int) -> Callable[[], Tensor]:  # x [B, ...] -> (
         return eps.to(device=x.device, dtype=x.dtype, non_blocking=x.is_cuda)
 
     return draw
+
+
+def step_noise(x: Tensor, seed: int) -> Callable[..., Tensor]:  # x [B, ...] -> (shape, *places) -> eps [B, *shape]
+    """Noise that depends on the run, the item and the places of a draw alone: asked for again, it is the same.
+
+    Items as in `item_noise`, with other streams. places: whole numbers that tell draws apart, such as the step.
+    """
+    keys = [_mix_seed(seed, item) for item in x]
+
+    def draw(shape: Sequence[int], *places: int) -> Tensor:
+        streams = [torch.Generator().manual_seed(_mix_places(key, places)) for key in keys]
+        items = [torch.randn(*shape, generator=stream) for stream in streams]
+        return torch.stack(items) if items else torch.empty(0, *shape)
+
+    return draw
+
+
+def _mix_places(key: int, places: tuple[int, ...]) -> int:
+    for place in places:
+        key = (key + place + 1) * GOLDEN & MASK63
+    return key
 
 
 def _mix_seed(seed: int, item: Tensor) -> int:

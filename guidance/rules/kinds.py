@@ -2,6 +2,7 @@
 
 In the order in which a chain applies them, in wire order within a kind, and behind them the gradients of energies:
 
+    Embedding   condition -> condition             changes what the network is told, before c is evaluated
     Schedule    gamma -> gamma                     reshapes the guidance scale over the run
     Replace     predictions -> predictions         puts another prediction in the place of u, also of none
     Conditions  predictions -> guided              combines several conditions, affine in them
@@ -128,6 +129,21 @@ class Rule(Stated, Printed, ABC):
         wanted: of "cond", "uncond" and this rule's own names. The default asks for its own wherever u is asked for.
         """
         return wanted | frozenset(self.sources) if "uncond" in wanted else wanted
+
+
+class Embedding(Rule):
+    """Changes the embedding of the condition before c is evaluated with it; that of u stays as it is."""
+
+    @abstractmethod
+    def acts(self, run: Run, sigma: float) -> bool:
+        """Whether it changes the embedding at a noise level."""
+
+    @abstractmethod
+    def embed(self, y: Tensor, noise: Tensor, run: Run, sigma: float) -> Tensor:
+        """The embedding [B, ...] that the network is told at a noise level.
+
+        y: of the condition, one for each item, [B, ...]. noise: standard normal, of the outer step, [B, ...].
+        """
 
 
 class Schedule(Rule):

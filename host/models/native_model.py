@@ -24,10 +24,14 @@ from ...guidance.vectors import wide
 from ...models import denoisers
 from ...models.denoisers.latents import PIXELS, SD_LATENTS, LatentSpace, name_of, space_named
 from ...models.denoisers.schedules import network_time
-from ...models.denoisers.spec import ChosenSpec
+from ...models.denoisers.spec import ChosenSpec, label_vectors
 from ..limits import WEIGHT_DTYPES
 from .noise_levels import Sampling, denoiser_levels, exact_levels
 
+NO_EMBEDDING = (
+    "has no embedding of its labels, and a rule of the guidance chain changes that (CADS). Remove the rule, or load a "
+    "network with labels."
+)
 OTHER_LATENT = "Use Empty Canvas, or VAE Encode with the model's VAE."
 
 
@@ -212,7 +216,7 @@ class LabelledNetwork(nn.Module):
         transformer_options: dict[str, Any] | None = None,
         **_,
     ):  # -> [B, ...]
-        """Evaluate a batch.  x [B, ...] scaled, t [B], y [B] labels; the other arguments belong to text models."""
+        """Evaluate a batch.  x [B, ...] scaled, t [B], y labels [B] or embeddings; the rest is for text."""
         options = transformer_options or {}
         wrappers = comfy.patcher_extension.get_all_wrappers(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, options)
         executor = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._evaluate, self, wrappers)
@@ -282,6 +286,14 @@ class LabelledModel(comfy.model_base.BaseModel):
         if self.card.null_index is None and (labels == NO_LABEL).any():
             return {"y": AbsentLabel(self.card.name)}
         return {"y": comfy.conds.CONDRegular(labels.to(given.get("device", "cpu")))}
+
+    def label_vectors(self, labels: Tensor) -> Tensor:  # [B] -> [B, emb]
+        """Embeddings of labels, which the network also takes in their place."""
+        network: Any = self.diffusion_model
+        vectors = label_vectors(network.evaluate, labels) if self.card.labels else None
+        if vectors is None:
+            raise ValueError(f"{self.card.name} {NO_EMBEDDING}")
+        return vectors
 
     def memory_required(self, input_shape: list[int], cond_shapes: dict | None = None) -> int:
         compute = self.manual_cast_dtype or self.get_dtype()

@@ -18,6 +18,7 @@ from torch import Tensor
 from ...guidance.chain import Runner
 from ...guidance.predictions import Predictions
 from ..models import adapter
+from .embeddings import ConditionEmbeddings
 from .run_models import WORDS, RunModels, evaluate
 
 PLAIN = 1e-4  # of a value, or in itself where the value is small, up to which two are the same
@@ -32,6 +33,7 @@ class ChainEvaluation:
 
     runner: of the chain; its `begin` is called before.
     sources: of the chain's further predictions, by name.
+    embeddings: of the condition, as the chain changes it.
     combines_itself: whether the guider has its own way from its predictions to D.
     has_uncond: whether u was evaluated, in the latest evaluation.
     proved: with which values of has_uncond a guider that combines itself was seen to take the host's way.
@@ -44,6 +46,7 @@ class ChainEvaluation:
     def __init__(self, runner: Runner, models: RunModels):
         self.runner, self.models, self.sources = runner, models, runner.chain.sources
         self.combines_itself = adapter.combines_itself(models.guider)
+        self.embeddings = ConditionEmbeddings(runner, models)
         self.has_uncond = True
         self.proved: set[bool] = set()
         self.lacked_negative = False
@@ -69,12 +72,14 @@ class ChainEvaluation:
             negative = negative if self.has_uncond else None
         if not self.has_uncond and (wants_uncond or not plain):
             changes |= cond_for_uncond(model_options)
-        if self.combines_itself:
-            return self._ask_guider(changes, x, timestep, model_options, seed)
-        with adapter.override(model_options, changes):
-            return comfy.samplers.sampling_function(
-                guider.inner_model, x, timestep, negative, guider.conds["positive"], min(gammas), model_options, seed
-            )
+        with self.embeddings.changed(x, seed):
+            if self.combines_itself:
+                return self._ask_guider(changes, x, timestep, model_options, seed)
+            conds = guider.conds["negative"] if negative is not None else None, guider.conds["positive"]
+            with adapter.override(model_options, changes):
+                return comfy.samplers.sampling_function(
+                    guider.inner_model, x, timestep, *conds, min(gammas), model_options, seed
+                )
 
     def _ask_guider(
         self, changes: dict[str, Any], x: Tensor, timestep: Tensor, model_options: dict, seed: int | None

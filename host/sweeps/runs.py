@@ -272,7 +272,7 @@ def obstacle(subject: Subject, settings: Settings) -> str:
         return f"{name} may choose one step size for all rows of a batch: {response.why}"
     if any(step.hidden for step in response.steps) or not is_hosts_own(sampler.sampler_function):
         return f"{name} draws its noise in the shape of the batch"
-    if settings.chain.terms or settings.chain.sources:
+    if settings.chain.terms or settings.chain.sources or settings.chain.embeds:
         return f"{settings.chain.text} needs more than u and c"
     if patch := next((name for name in PATCHES if subject.model.model_options.get(name)), ""):
         return f"another node has put its own guidance on the MODEL ({patch})"

@@ -32,7 +32,7 @@ class AdmUNet(nn.Module):
         operations, place, finest = plan.operations, plan.place, plan.widths[0]
         self.width = width
         self.time_embed = plan.embedding(width)
-        self.label_emb = operations.Embedding(labels, plan.emb, **place) if labels else None
+        self.label_emb: Any = operations.Embedding(labels, plan.emb, **place) if labels else None
         self.input_blocks = plan.encoder()
         self.middle_block = plan.middle()
         self.output_blocks = decoder(plan)
@@ -46,7 +46,7 @@ class AdmUNet(nn.Module):
         """The noise in a variance-preserving sample.  t: index of the schedule's table, 0 .. 999. y: labels."""
         e = self.time_embed(time_features(t, self.width).to(x.dtype))
         if self.label_emb is not None:
-            e = e + self.label_emb(y).to(e.dtype)
+            e = e + self.label_vectors(y).to(e.dtype)
         skips = []
         for block in self.input_blocks:
             x = block(x, e)
@@ -55,6 +55,10 @@ class AdmUNet(nn.Module):
         for block in self.output_blocks:
             x = block(torch.cat([x, skips.pop()], dim=1), e)
         return self.out(x)[:, :COLOURS]
+
+    def label_vectors(self, y: Tensor) -> Tensor:  # [B] -> [B, emb]
+        """Embeddings of labels; embeddings stay as they are."""
+        return y if y.is_floating_point() else self.label_emb(y)
 
 
 def decoder(plan: Plan) -> nn.ModuleList:

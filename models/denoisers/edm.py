@@ -160,7 +160,7 @@ class EdmUNet(nn.Module):
         style = Style(sizes["kind"], sizes["emb"], sizes["taps"], operations, place)
         noise, self.song = sizes["noise"], style.song
         self.map_noise = Waves(noise, place.get("device")) if style.kind == "ncsnpp" else None
-        self.map_label = style.linear(labels, noise if style.song else style.emb, style.song) if labels else None
+        self.map_label: Any = style.linear(labels, noise if style.song else style.emb, style.song) if labels else None
         self.map_layer0 = style.linear(noise, style.emb)
         self.map_layer1 = style.linear(style.emb, style.emb)
         self.enc = nn.ModuleDict(dict(encoder(style, sizes)))
@@ -186,12 +186,18 @@ class EdmUNet(nn.Module):
         norm, out = list(self.dec.values())[-2:] if self.song else (self.out_norm, self.out_conv)
         return out(functional.silu(norm(x)))
 
+    def label_vectors(self, y: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:  # [B] -> [B, emb]
+        """Embeddings of labels; embeddings stay as they are."""
+        if y.is_floating_point():
+            return y
+        one_hot = functional.one_hot(y, self.map_label.in_features).to(dtype)
+        return self.map_label(one_hot * math.sqrt(one_hot.shape[1]) if self.song else one_hot)
+
     def _embedding(self, t: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
         """Of noise level and label, [B, emb]."""
         label = 0.0
         if self.map_label is not None:
-            one_hot = functional.one_hot(y, self.map_label.in_features).to(dtype)
-            label = self.map_label(one_hot * math.sqrt(one_hot.shape[1]) if self.song else one_hot)
+            label = self.label_vectors(y, dtype)
         if self.song:
             e = self._sines(t).to(dtype) + label
             return functional.silu(self.map_layer1(functional.silu(self.map_layer0(e))))

@@ -152,7 +152,7 @@ class Edm2UNet(nn.Module):
         self.out_gain = layers.gain()
         self.emb_fourier = Waves(sizes["noise"], place.get("device"))
         self.emb_noise = layers.linear(sizes["noise"], layers.emb)
-        self.emb_label = layers.linear(labels, layers.emb) if labels else None
+        self.emb_label: Any = layers.linear(labels, layers.emb) if labels else None
         self.enc = nn.ModuleDict(dict(encoder(layers, sizes)))
         self.dec = nn.ModuleDict(dict(decoder(layers, sizes)))
         self.out_conv = layers.conv(sizes["widths"][0], sizes["seen"] - 1, 3)
@@ -171,9 +171,15 @@ class Edm2UNet(nn.Module):
     def _embedding(self, t: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
         e = self.emb_noise(self.emb_fourier(t).to(dtype))
         if self.emb_label is not None:
-            one_hot = functional.one_hot(y, self.emb_label.in_features).to(dtype)
-            e = mix(e, self.emb_label(one_hot * math.sqrt(one_hot.shape[1])), 0.5)
+            e = mix(e, self.label_vectors(y, dtype), 0.5)
         return silu(e)
+
+    def label_vectors(self, y: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:  # [B] -> [B, emb]
+        """Embeddings of labels; embeddings stay as they are."""
+        if y.is_floating_point():
+            return y
+        one_hot = functional.one_hot(y, self.emb_label.in_features).to(dtype)
+        return self.emb_label(one_hot * math.sqrt(one_hot.shape[1]))
 
 
 def encoder(layers: Layers, sizes: Mapping[str, Any]) -> Iterator[tuple[str, nn.Module]]:

@@ -140,7 +140,11 @@ class Embedding(nn.Module):
         level = apply_to_pairs(
             self.second, nn.functional.silu(apply_to_pairs(self.first, fourier_features(t).to(dtype)))
         )
-        return nn.functional.silu(level + self.classes(y.long()).to(dtype))
+        return nn.functional.silu(level + self.label_vectors(y).to(dtype))
+
+    def label_vectors(self, y: Tensor) -> Tensor:  # [B] -> [B, emb]
+        """Embeddings of labels; embeddings stay as they are."""
+        return y if y.is_floating_point() else self.classes(y.long())
 
 
 class Head(nn.Module):

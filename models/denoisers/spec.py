@@ -96,6 +96,16 @@ def labels_of_table(shapes: Shapes, name: str) -> int:
     return rows - 1
 
 
+def label_vectors(network: nn.Module, labels: Tensor) -> Tensor | None:  # [B] -> [B, emb]
+    """What a network is told of labels: their embeddings, which it also takes in the place of the labels.
+
+    None for a network that has none, such as an exact mixture.
+    """
+    layers = network.modules() if isinstance(network, nn.Module) else ()
+    layer: Any = next((layer for layer in layers if hasattr(layer, "label_vectors")), None)
+    return None if layer is None else layer.label_vectors(labels)
+
+
 def axes(shapes: Shapes, name: str, count: int) -> tuple[int, ...]:
     """The sizes of a weight that has so many axes.  Raises KeyError where it is missing, else ValueError."""
     if len(shapes[name]) != count:

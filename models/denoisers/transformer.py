@@ -65,7 +65,11 @@ class LabelEmbedder(nn.Module):
 
     def forward(self, y: Tensor, dtype: torch.dtype) -> Tensor:  # [B] -> [B, width]
         """Look the labels up."""
-        return self.embedding_table(y.long()).to(dtype)
+        return self.label_vectors(y).to(dtype)
+
+    def label_vectors(self, y: Tensor) -> Tensor:  # [B] -> [B, width]
+        """Embeddings of labels; embeddings stay as they are."""
+        return y if y.is_floating_point() else self.embedding_table(y.long())
 
 
 class Attention(nn.Module):

@@ -244,7 +244,7 @@ class UNet2D(nn.Module):
         self.conv_in = operations.Conv2d(settings["in_channels"], widths[0], 3, padding=1, **place)
         self.time_proj = Fourier(widths[0], **place) if fourier else None
         self.time_embedding = TimeEmbedding((1 + fourier) * widths[0], style.time, operations, **place)
-        self.class_embedding = operations.Embedding(labels, style.time, **place) if labels else None
+        self.class_embedding: Any = operations.Embedding(labels, style.time, **place) if labels else None
         self.down_blocks = nn.ModuleList(_down(level, *shared, **place) for level in range(len(widths)))
         self.mid_block = _middle(*shared, **place) if settings["mid_block_type"] else None
         self.up_blocks = nn.ModuleList(_up(level, *shared, **place) for level in reversed(range(len(widths))))
@@ -258,7 +258,7 @@ class UNet2D(nn.Module):
         """
         e = self.time_embedding(self._waves(t).to(x.dtype))
         if self.class_embedding is not None:
-            e = e + self.class_embedding(y.long()).to(x.dtype)
+            e = e + self.label_vectors(y).to(x.dtype)
         h = self.conv_in(2 * x - 1 if self.settings["center_input_sample"] else x)
         skips = [h]
         for stage in self.down_blocks:
@@ -268,6 +268,10 @@ class UNet2D(nn.Module):
             h = stage(h, e, skips)
         output = self.conv_out(nn.functional.silu(self.conv_norm_out(h)))[:, : self.settings["in_channels"]]
         return output if self.time_proj is None else output / t.to(output)[:, None, None, None]
+
+    def label_vectors(self, y: Tensor) -> Tensor:  # [B] -> [B, emb]
+        """Embeddings of labels; embeddings stay as they are."""
+        return y if y.is_floating_point() else self.class_embedding(y.long())
 
     def _waves(self, t: Tensor) -> Tensor:  # [B] -> [B, waves]
         if self.time_proj is not None:

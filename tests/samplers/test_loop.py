@@ -10,7 +10,7 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.run import Run
-from guidance_geometry.samplers.loop import item_noise, run
+from guidance_geometry.samplers.loop import item_noise, run, step_noise
 from guidance_geometry.samplers.steps import ddim, ddpm, level, up_and_down
 
 MIXTURE = make_mixture((1, 4, 4), classes=3, seed=0)
@@ -128,3 +128,16 @@ def test_the_last_step_lands_on_the_prediction(flow):
     step = ddim(x, x0, level(0.1, flow), level(0.0, flow), eps, eta=1.0)
     assert (x + step.move - x0).abs().max() <= 1e-12
     assert step.noise.abs().max() == 0
+
+
+def test_step_noise_is_a_function_of_item_step_and_seed():
+    x = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
+    draw = step_noise(x, 7)
+    eps = draw((5, 6), 2, 0)
+    assert eps.shape == (3, 5, 6)
+    assert torch.equal(draw((5, 6), 2, 0), eps)
+    assert torch.equal(step_noise(x[1:2], 7)((5, 6), 2, 0), eps[1:2])
+    others = [draw((5, 6), 3, 0), draw((5, 6), 2, 1), draw((5, 6), 0, 2), step_noise(x, 8)((5, 6), 2, 0)]
+    correlations = torch.stack([torch.corrcoef(torch.stack([eps.flatten(), o.flatten()]))[0, 1] for o in others])
+    assert correlations.abs().max() < 0.4
+    assert not torch.equal(draw((2, 4), 0), item_noise(x, 7)())

@@ -45,6 +45,7 @@ FOR_HIGH_SCALES = (  # rules that hold guidance back, and are advertised for sca
 )
 LEFT_OUT = {
     "Autoguidance": "it puts a weaker network in the place of u, and no demo model has one",
+    "ConditionAnnealing": "it changes what the network is told and not how predictions are combined",
     "Formula": "it is whatever you type; its default is plain guidance",
     "FunctionRule": "it is whatever you write",
     "PartScale": "it needs a sample of two parts, such as video and sound",
