@@ -75,11 +75,17 @@ MEASURES: Mapping[str, Measure] = {
         "Evaluations of the network", "number", LENGTH, lambda trace: float(trace.header.get("evaluations") or math.nan)
     ),
 }  # the end of the table
+OF_FILMS = {
+    "motion_of_difference": Measure(
+        "Motion of the difference (M20), mean over the steps", "percent", SHARE, _mean("M20")
+    ),
+    "motion_of_push": Measure("Motion of the push (M20p), mean over the steps", "percent", SHARE, _mean("M20p")),
+}
 USUAL = ("strength", "effective_scale", "across", "saturation", "evaluations")
 WHOLE = {"M19": MEASURES["effective_scale"], "M19a": MEASURES["across"]}  # of a run, and of no single step
 METRICS = {  # of every step, by their code
     code: Measure(f"{metric.name.capitalize()} ({code}), median over the steps", "number", ANY, _middle(code))
-    for code, metric in metrics.METRICS.items()
+    for code, metric in (metrics.METRICS | metrics.MOTION).items()
 }
 OTHERS = {  # what is known without a trace
     "diversity": Measure("Diversity over seeds", "number", SHARE),
@@ -91,7 +97,7 @@ OWN = {  # of the finished pictures, by the model that made them: several evalua
     "prompt_strength": Measure("Prompt strength, by the model itself", "number", ANY, _said("prompt_strength")),
     "denoising_ratio": Measure("Denoising ratio, by the model itself", "number", LENGTH, _said("denoising_ratio")),
 }
-KNOWN: Mapping[str, Measure] = {**MEASURES, **METRICS, **WHOLE, **OTHERS, **OWN}
+KNOWN: Mapping[str, Measure] = {**MEASURES, **OF_FILMS, **METRICS, **WHOLE, **OTHERS, **OWN}
 
 
 def measure_of(name: str) -> Measure:

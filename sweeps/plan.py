@@ -26,7 +26,7 @@ from ..guidance.rule_file import RuleFile, without_folders
 from ..measure.levels import DRAWS
 from .addresses import Place
 from .axes import REPEAT, RULE, Axis, Value, distinct, suggest, values_of
-from .measures import MEASURES, METRICS, OWN, USUAL, WHOLE
+from .measures import MEASURES, METRICS, OF_FILMS, OWN, USUAL, WHOLE
 from .rules import words_of_files
 from .workflow import check_workflow
 
@@ -194,7 +194,7 @@ def plan_of(claims: Any, folder: Place = Path()) -> Plan:
 
 def check_measures(names: Iterable[str]) -> None:
     """Raise ValueError for a name that no measure of a run has."""
-    every_name = [*MEASURES, *METRICS, *WHOLE, *OWN]
+    every_name = [*MEASURES, *OF_FILMS, *METRICS, *WHOLE, *OWN]
     if unknown := [name for name in names if name not in every_name]:
         raise ValueError(f"There is no measure {quote(unknown[0])}. {suggest(str(unknown[0]), every_name)}")
 

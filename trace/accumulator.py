@@ -172,6 +172,7 @@ class Accumulator:
         self.stage.append(step.evaluation.stage or ("cond_only" if step.evaluation.uncond is None else "step"))
         self.waiting.append(step)
         self.scales += [] if step.evaluation.stage == RECUR else [step.evaluation.gamma]
+        self.setting = self.setting.with_frames(step.x)
         if step.pass_nfe:
             self.setting = self.setting.with_passes(step.pass_nfe)
             self.passes.update(step.pass_nfe)

@@ -18,6 +18,8 @@ from .rows import LEVELS, RATIOS, Row, Setting
 from .terms import columns_of_pass, effects_of_pass, vector_of_pass
 from .trace import PER_SAMPLE, PER_STEP, SCALES
 
+MOTION_COLUMNS = tuple(metric.column for metric in metrics.MOTION.values())
+
 
 def columns_of(rows: list[Row], setting: Setting, start: int, solved: Fits) -> dict[str, Tensor]:
     """The columns from a step on, {name: [n] or [n, B, ...] float64 on the CPU}; they are fetched from the device here.
@@ -60,6 +62,7 @@ def columns_of(rows: list[Row], setting: Setting, start: int, solved: Fits) -> d
         "K": record.part(setting.vectors).K,
         "floor": floor.mean(dim=1),
         "kappa": torch.where(proved, kappa, torch.nan) if setting.response.steps else solved.kappas(start),
+        **_motion_columns(taken),
     }
 
 
@@ -79,7 +82,7 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
     """The columns of steps whose numbers nobody took: their noise levels and gamma, else nan."""
     names, n = LEVELS[: LEVELS.index("evals")], len(levels)
     pairs = len(setting.vectors) * (len(setting.vectors) + 1) // 2
-    samples = (*PER_SAMPLE, *setting.columns)
+    samples = (*PER_SAMPLE, *setting.columns, *(MOTION_COLUMNS if setting.has_frames else ()))
     shapes = dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(samples, (n, batch))
     shapes |= {"K": (n, batch, pairs), "sum": (n, batch, 3)}
     for name in setting.passes:
@@ -115,6 +118,12 @@ def _tensor_columns(taken: list[Row], noisier: Tensor) -> dict[str, Tensor]:
         "m10c": metrics.saturation_excess(beyond, beyond_of_cond),
         "m12": metrics.identity_residual(unexplained, state, noisier),
     }
+
+
+def _motion_columns(taken: list[Row]) -> dict[str, Tensor]:
+    """Shares of motion, of films."""
+    shares = [row.motion for row in taken if row.motion is not None]
+    return dict(zip(MOTION_COLUMNS, torch.stack(shares).unbind(dim=1), strict=True)) if shares else {}
 
 
 def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]

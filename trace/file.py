@@ -45,6 +45,7 @@ from ..guidance.printing import quote, shorten, words_of
 from . import MOST_PARTS
 from .directions import with_directions
 from .gram import VECTORS
+from .metrics import motion_metrics
 from .portable import ascii_json, jsonable
 from .terms import columns_of_pass, effects_of_pass, passes_of
 from .trace import AFTERWARDS, CROSS, END, MEASURED, OF_A_PART, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
@@ -401,6 +402,7 @@ def _check_columns(name: str, trace: Trace) -> None:
     for further in passes_of(trace.steps):
         wanted |= dict(zip(columns_of_pass(further), ((n,), (n,), (n, batch)), strict=True))
         wanted |= dict.fromkeys(effects_of_pass(further), (n, batch))
+    wanted |= {metric.column: (n, batch) for metric in motion_metrics(trace.steps).values()}
     term_columns = {column for term in trace.terms for column in (term.column, term.weight)}
     wanted |= dict.fromkeys(term_columns & trace.steps.keys(), (n, batch))
     for column, size in wanted.items():

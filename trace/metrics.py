@@ -16,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..guidance.vectors import flat, promote
+from ..guidance.vectors import flat, promote, square
 from .gram import (
     Coefficient,
     Combination,
@@ -36,6 +36,7 @@ FLOOR_FACTOR = 10  # a difference below this many precision floors is not meanin
 ROUNDING_OF_DIFFERENCE = 0.297  # rms rounding error of c - u in units of eps * rms(u); measured, Gaussian values
 DEPENDENT = 1e-12  # squared sine of the angle between two axes below which they count as one
 ALIKE = 1e-9  # the same, below which nobody can tell which of them something lies along
+FRAMES = 2  # axis of time in a film
 BOTH, ALONE = 2, 1  # of u and c: both were predicted, c alone
 
 
@@ -264,6 +265,21 @@ def rounding_beside(record: GramRecord, v: Combination) -> Tensor:  # a length
     return torch.as_tensor(FLOOR_FACTOR * precision_floor(longest, torch.float32))
 
 
+def has_frames(x: Tensor) -> bool:
+    """Whether samples are films of more than one frame, [B, C, T, H, W]."""
+    return x.ndim == 5 and x.shape[FRAMES] > 1
+
+
+def share_of_motion(v: Tensor) -> Tensor:  # [B, C, T, H, W] -> [B] float64, 0 .. 1
+    """M20: how much of a vector changes from frame to frame.  |v - mean over T|^2 / |v|^2; nan where v is zero.
+
+    0: all frames are pushed alike. Independent noise in every frame: (T - 1) / T.
+    """
+    wide_v = promote(v)
+    still = wide_v.mean(dim=FRAMES, keepdim=True)
+    return ratio(square(wide_v - still), square(wide_v))
+
+
 def gradient_direction(record: GramRecord, name: str) -> Tensor:  # -1 .. 1
     """M18: does a classifier agree with guidance?  cos(g, delta); nan where either is zero or unknown.
 
@@ -382,6 +398,17 @@ METRICS = {
     "M19": Metric("effective scale", "", column="gamma_eff"),
     "M19a": Metric("share across the difference", "share", column="across"),
 }
+
+
+MOTION = {  # of films alone
+    "M20": Metric("motion of the difference", "share", column="motion_of_difference"),
+    "M20p": Metric("motion of the push", "share", column="motion_of_push"),
+}
+
+
+def motion_metrics(columns: Container[str]) -> dict[str, Metric]:
+    """What a film adds to METRICS: MOTION, where the trace has its columns."""
+    return {name: metric for name, metric in MOTION.items() if metric.column in columns}
 
 
 def term_metrics(terms: Sequence[Term], columns: Container[str]) -> dict[str, Metric]:

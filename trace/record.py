@@ -20,7 +20,7 @@ from .directions import directions_of
 from .file import even_positions, some_samples
 from .gram import GramRecord
 from .guidance_effect import contraction, push, shares
-from .metrics import METRICS
+from .metrics import METRICS, motion_metrics
 from .places import PLACES, places_of
 from .portable import jsonable
 from .terms import columns_of_pass, effects_of_pass, passes_of
@@ -110,8 +110,10 @@ def step_records(
     """
     by_name = numbers_of(columns, facts, numbers)
     level = round_digits(torch.stack([columns[name].double().cpu() for name in PER_STEP], dim=-1))
-    names = (*STORED, *numbers, *PLACES)
-    samples = _samples(columns, round_digits(torch.stack([by_name[name] for name in names], dim=-1)), len(numbers))
+    stored = (*STORED, *motion_metrics(columns))
+    names = (*stored, *numbers, *PLACES)
+    values = round_digits(torch.stack([by_name[name] for name in names], dim=-1))
+    samples = _samples(columns, values, stored, len(numbers))
     starts = []
     for i, stage in enumerate(stages):
         start = {"v": VERSION, "run": facts.run, "n": facts.n, **dict.fromkeys(PER_STEP)}
@@ -178,7 +180,7 @@ def step_metrics(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence
     given = {"count": facts.count, "sigma_data": math.nan if facts.sigma_data is None else facts.sigma_data}
     given |= {name: torch.as_tensor(columns[name]).double().cpu()[..., None] for name in ("gamma", "sigma", "alpha")}
     metrics = {}
-    for name, metric in METRICS.items():
+    for name, metric in (METRICS | motion_metrics(columns)).items():
         if name in names and metric.function is not None:
             metrics[name] = metric.function(record, **{need: given[need] for need in metric.needs})
         elif metric.column in columns:
@@ -234,20 +236,20 @@ def _shortest(value: Any) -> Any:
     return [_shortest(item) for item in value]
 
 
-def _samples(columns: Mapping[str, Tensor], numbers: list, count: int) -> list[list[dict]]:
+def _samples(columns: Mapping[str, Tensor], numbers: list, stored: tuple[str, ...], count: int) -> list[list[dict]]:
     """Every step's samples: inner products, sums, and of their numbers the stored metrics, those named, and places.
 
-    count: of those that a step names.
+    stored: names of the stored ones. count: of those that a step names.
     """
     K, sums = (round_digits(columns[name]) for name in ("K", "sum"))
-    end = len(STORED) + count
+    end = len(stored) + count
     return [
         [
             {
                 "K": K[i][b],
                 "sum": sums[i][b],
-                "m": dict(zip(STORED, values, strict=False)),
-                "n": values[len(STORED) : end],
+                "m": dict(zip(stored, values, strict=False)),
+                "n": values[len(stored) : end],
                 "at": values[end:],
             }
             for b, values in enumerate(rows)

@@ -36,6 +36,7 @@ class Setting:
     passes: names of the further passes that were seen so far.
     states_scales: whether gamma is the scale that a chain of ours was handed, so that D - G is what its rules did; else
         it is measured.
+    has_frames: whether samples are films of more than one frame.
     """
 
     flow: bool = False
@@ -45,6 +46,11 @@ class Setting:
     terms: tuple[Term, ...] = ()
     passes: tuple[str, ...] = ()
     states_scales: bool = True
+    has_frames: bool = False
+
+    def with_frames(self, x: Tensor) -> Setting:  # x [B, ...]
+        """The setting of a film, where samples are one."""
+        return replace(self, has_frames=True) if metrics.has_frames(x) else self
 
     def with_passes(self, names: Iterable[str]) -> Setting:
         """The setting with these further passes, too."""
@@ -86,6 +92,7 @@ class Row(NamedTuple):
     beyond: shares of D and of c beyond the bound, [2, B].
     energy_values: what the terms fill, [columns, B].
     passes: function evaluations of each further pass.
+    motion: shares of motion in delta and in D - c, [2, B]; None where samples are no films.
     """
 
     levels: tuple[float, ...]
@@ -98,6 +105,7 @@ class Row(NamedTuple):
     beyond: Tensor
     energy_values: Tensor
     passes: Mapping[str, int]
+    motion: Tensor | None = None
 
 
 class Measurement:
@@ -140,6 +148,7 @@ class Measurement:
             beyond=self._shares_beyond(step),
             energy_values=self._energy_values(step),
             passes=step.pass_nfe,
+            motion=_shares_of_motion(step, rows["delta"]) if metrics.has_frames(step.x) else None,
         )
         self.before = step
         return row
@@ -216,6 +225,12 @@ class Measurement:
         values |= {WEIGHT + name: value for name, value in seen.weights.items()}
         columns = [values.get(column, unknown).to(unknown) for column in self.setting.columns]
         return torch.stack(columns) if columns else step.x.new_empty(0, len(step.x))
+
+
+def _shares_of_motion(step: Recorded, delta: Tensor) -> Tensor:  # -> [2, B]
+    """How much of the difference, and of the push beyond c, changes from frame to frame."""
+    push = promote(step.evaluation.denoised) - cond_of(step.evaluation)
+    return torch.stack([metrics.share_of_motion(v) for v in (delta, push)])
 
 
 def _has_difference(seen: Evaluation) -> bool:

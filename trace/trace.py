@@ -14,7 +14,7 @@ from torch import Tensor
 from ..guidance.printing import Printed, count_of, nth
 from .faults import NothingToShow
 from .gram import GramRecord
-from .metrics import METRICS, Metric, pass_metrics, term_metrics
+from .metrics import METRICS, MOTION, Metric, motion_metrics, pass_metrics, term_metrics
 from .terms import Term, terms_of
 
 VERSION = 1
@@ -163,13 +163,14 @@ class Trace(Printed):
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
-        """Every metric of this run: those of all runs, of its gradients and energies, and of its further passes."""
-        return METRICS | term_metrics(self.terms, self.steps) | pass_metrics(self.steps)
+        """Every metric of this run: those of all runs, of films, gradients, energies and further passes."""
+        of_film = motion_metrics(self.steps)
+        return METRICS | of_film | term_metrics(self.terms, self.steps) | pass_metrics(self.steps)
 
     def column(self, metric: str) -> Tensor:  # -> [n, B] float64
         """A metric of every step and sample, by its number: "M1", "M6t", "M18 gradient", ... ("M6" is M6t)."""
         name = "M6t" if metric == "M6" else metric
-        stated = METRICS.get(name) or self.metrics.get(name)
+        stated = METRICS.get(name) or MOTION.get(name) or self.metrics.get(name)
         if stated is None:
             raise ValueError(f"Metric {metric!r} is unknown. Use one of {', '.join(self.metrics)}.")
         if stated.function is None:

@@ -10,7 +10,7 @@ from typing import Any
 import comfy.utils
 from torch import Tensor
 
-from ...guidance.runner import Runner
+from ...guidance.chain import Runner
 from ...guidance.vectors import put_beside
 from ...samplers.loop import step_noise
 from ..models import adapter

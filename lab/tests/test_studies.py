@@ -8,6 +8,7 @@ import pytest
 
 from guidance_geometry.dev.fixtures.subjects import every_subject
 from guidance_geometry.lab.studies.classifier_guidance import Row
+from guidance_geometry.lab.studies.motion import correlations
 from guidance_geometry.lab.studies.own_measure import best_of, draw
 from guidance_geometry.lab.studies.own_measure_marks import heun
 from guidance_geometry.lab.studies.paper_steps import Way
@@ -41,6 +42,12 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         "compatibility.md",
         {"every_subject": lambda: every_subject()[:2]},
     ),
+    "condition_annealing": (
+        ["--pictures", "20"],
+        "cfg | rule | variety",
+        None,
+        {"MODELS": ("pocket-flow-1",), "SCALES": (4.0,), "ROWS": {"plain CFG": ()}},
+    ),
     "economy": (
         ["--samples", "20", "--probe", "20", "--chains", "line, every 2"],
         "chain | passes",
@@ -54,6 +61,7 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         {"STEPS": (4,), "GAMMAS": (1.0,), "HEUN": 4, "TRUE": 50},
     ),
     "expectation": (["--samples", "3"], "\u03c3 | x\u03020 to the mean of all", STORY, {}),
+    "motion": ([], "displacement in cells | motion of the difference", None, {"DISPLACEMENTS": (0.0, 3.0)}),
     "methods": (
         ["--samples", "1"],
         "method | its own classifier says so",
@@ -143,6 +151,12 @@ def test_a_study_prints_the_table_of_its_page(host, name, tmp_path, monkeypatch,
     assert f"| {head} " in capsys.readouterr().out
     assert page is None or f"| {head} " in (DOCS / page).read_text(encoding="utf-8")
     assert (name in DRAWING) == bool(list(tmp_path.glob("story-*.webp")))
+
+
+def test_the_share_of_motion_follows_how_far_things_really_move():
+    rows, (of_difference, of_push, of_films) = correlations()
+    assert min(of_difference, of_push, of_films) >= 0.9
+    assert rows[-1][0] > 3 * rows[0][0]
 
 
 def test_the_suggested_scale_of_each_evaluation_reaches_what_the_page_says():

@@ -111,3 +111,13 @@ test("the plane splits a push into its part along the difference and its part ac
   const [, outside] = caption.match(/of that ([\d.]+) % out of this plane/);
   assert.ok(read(outside) > 0 && read(outside) <= 100);
 });
+
+test("a film has a curve of its motion beside the share across, a picture has none", () => {
+  const still = acting([[4, 0.1], [4, 0.2]]);
+  const steps = still.steps.map((step) => ({ ...step, samples: step.samples.map((one) => ({ ...one, m: { ...one.m, M20: 0.25 } })) }));
+  const drawn = draw({ ...still, steps });
+  assert.equal(called(drawn, "motion-mark").length, 2);
+  assert.match(called(drawn, "caption").map(words).join(" "), /25 % of the difference moves/);
+  assert.equal(called(draw(still), "motion-mark").length, 0);
+  assert.doesNotMatch(called(draw(still), "caption").map(words).join(" "), /moves/);
+});

@@ -38,7 +38,7 @@ function ofSample(record, step, b, others) {
 
 function ofRun(record, b) {
   const [head, ...lines] = table(record, b);
-  const first = head.length - Object.keys(NAMES).length;
+  const first = head.indexOf("stage") + 1;
   const { where } = runOf(record, { sample: b });
   return { step: defaultStep(record, b), printed: lines.map((line) => line.slice(first).map((value) => number(value))), first: where.at(0) };
 }

@@ -14,7 +14,7 @@ from guidance_geometry.figures.words import number
 from guidance_geometry.tests.random_runs import random_run
 from guidance_geometry.trace.choices import default_step
 from guidance_geometry.trace.gram import GramRecord, coordinates, plus, point
-from guidance_geometry.trace.metrics import METRICS
+from guidance_geometry.trace.metrics import METRICS, MOTION, motion_metrics
 from guidance_geometry.trace.record import run_record
 
 RUNS = 24
@@ -48,7 +48,7 @@ def shown(record):
 
 
 def test_metrics_have_one_name_and_unit_in_both_languages(panel):
-    assert panel[0] == {name: [metric.name, metric.unit] for name, metric in METRICS.items()}
+    assert panel[0] == {name: [metric.name, metric.unit] for name, metric in (METRICS | MOTION).items()}
 
 
 def test_the_panel_paints_what_python_draws(panel):
@@ -79,7 +79,7 @@ def compared(mine, theirs, where, unit=1.0):
 
 def numbers_of(trace, record, places):
     """What numbers.mjs finds in a record, of the samples at these places of those sent."""
-    columns = {name: trace.column(name) for name in METRICS}
+    columns = {name: trace.column(name) for name in METRICS | motion_metrics(trace.steps)}
     samples = [(k, (record["steps"][0].get("subset") or range(trace.batch))[k]) for k in places]
     return {
         "steps": [[of_sample(trace, i, b, record["steps"][i], k) for k, b in samples] for i in range(trace.n)],

@@ -36,10 +36,10 @@ export function effective(record, options) {
   return overRun("effective", page, run, area, options, (own) => effectiveCurves(own, area, record, run, rows, acted));
 }
 
-/** {i, step, scale, across, gap, scales} of every step: M19, M19a, what is unknown, the band.  @param {Row[]} rows */
+/** {i, step, scale, across, motion, gap, scales} of every step: M19, M19a, M20, what is unknown, the band.  @param {Row[]} rows */
 const scalesOf = (rows) => rows.map(({ i, step, gram }) => {
-  const [scale, across] = ["M19", "M19a"].map((name) => metric(name, gram));
-  return { i, step, scale, across, gap: gapOf(step, gram), scales: bandOf("M19", step) };
+  const [scale, across, motion] = ["M19", "M19a", "M20"].map((name) => metric(name, gram));
+  return { i, step, scale, across, motion, gap: gapOf(step, gram), scales: bandOf("M19", step) };
 });
 
 /** What a sample of a run comes to: {sample, least, most, across, alone, low, high: ends of the axis}; only ends while it goes on.
@@ -120,9 +120,10 @@ function onTop({ commands, theme, t }, box, sentences) {
 /** @param {any} chosen */
 function factsOf(chosen) {
   if (!chosen) return [];
-  const { i, scale, across } = chosen;
+  const { i, scale, across, motion } = chosen;
   return [["step {i}: acts like cfg {cfg}", { i: nth(i), cfg: number(scale) }],
-    Number.isFinite(across) && ["{share} % of the push across", { share: number(100 * across) }]];
+    Number.isFinite(across) && ["{share} % of the push across", { share: number(100 * across) }],
+    Number.isFinite(motion) && ["{share} % of the difference moves", { share: number(100 * motion, 2) }]];
 }
 
 /** @param {Row[]} rows @param {any} acted @param {Run} record @param {Speaker} t */
@@ -146,11 +147,12 @@ function reasons(rows, acted, record, t) {
  * @param {any} acted
  */
 function effectiveCurves(page, area, record, run, rows, acted) {
-  const { delta, ink } = page.theme;
+  const { c, delta, ink } = page.theme;
   const both = area.h >= TALL + FOOT + 18;
   /** @type {any[]} */
   const items = [{ words: "effective scale", colour: delta, kind: "diamond" }];
   if (both) items.push({ words: "share across, %", colour: ink, kind: "circle", dash: [5, 3] });
+  if (both && isFilm(rows)) items.push({ words: "motion of the difference, %", colour: c, kind: "square", dash: [2, 3] });
   const [upper, lower] = split(area, keys(page, area, items), both);
   const main = scalePanel(page, upper, record, run, rows, acted);
   const last = lower ? sharePanel(page, lower, run, rows) : main;
@@ -192,14 +194,21 @@ function scalePanel(page, box, record, run, rows, acted) {
   return plot;
 }
 
-/** The share across as a band from 0; unknown steps are gaps in it.
+/** Whether anything is known of motion.  @param {Row[]} rows */
+const isFilm = (rows) => rows.some(({ motion }) => Number.isFinite(motion));
+
+/** The share across as a band from 0, and of films that of motion; unknown steps are gaps in them.
  * @param {Page} page @param {Box} box @param {SampleRun} run @param {Row[]} rows
  */
 function sharePanel(page, box, run, rows) {
-  const { ink } = page.theme;
+  const { c, ink } = page.theme;
   const plot = panel(page, box, run.where, { values: [], high: 100, reserve: 4 });
   band(page, plot, rows.map(({ i, across }) => [i, [0, 100 * across]]), ink);
   const points = rows.map(({ i, across }) => [plot.x(i), plot.y(100 * across)]);
   curve(page, plot, points, { colour: ink, kind: "circle", dash: [5, 3], name: "across" });
+  if (isFilm(rows)) {
+    const moving = rows.map(({ i, motion }) => [plot.x(i), plot.y(100 * motion)]);
+    curve(page, plot, moving, { colour: c, kind: "square", dash: [2, 3], name: "motion" });
+  }
   return plot;
 }

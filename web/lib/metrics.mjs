@@ -27,7 +27,12 @@ export const NAMES = {
   M16: ["sensitivity", "per unit of scale"],
   M19: ["effective scale", ""],
   M19a: ["share across the difference", "share"],
+  M20: ["motion of the difference", "share"],
+  M20p: ["motion of the push", "share"],
 };
+
+/** Those that only films have. */
+export const MOTION = ["M20", "M20p"];
 
 /** A metric of a sample of a step by its number; NaN where unknown.
  * @param {string} name

@@ -1,7 +1,7 @@
 // @ts-check
 /** The run that a panel shows: pieces that arrive live, or the whole record. No DOM. */
 import { rms, sampleOf } from "./gram.mjs";
-import { metric, NAMES } from "./metrics.mjs";
+import { metric, MOTION, NAMES } from "./metrics.mjs";
 import { nth } from "./words.mjs";
 
 const FROM_STEP = ["space", "N", "vectors"];
@@ -83,12 +83,14 @@ const LEVELS = ["sigma", "sigma_next", "gamma", "kappa", "evals"];
  */
 export function table(run, sample) {
   const passes = Object.keys(run?.passes ?? {});
-  const head = ["step", ...LEVELS, ...passes.flatMap((name) => ["evals", "scale", "pass", "along", "across"].map((what) => `${what} ${name}`)), "stage", ...Object.entries(NAMES).map(([id, [name]]) => `${id} ${name}`)];
+  const film = MOTION[0] in (sampleOf(run?.steps?.[0] ?? null, sample)?.m ?? {});
+  const ids = Object.keys(NAMES).filter((id) => film || !MOTION.includes(id));
+  const head = ["step", ...LEVELS, ...passes.flatMap((name) => ["evals", "scale", "pass", "along", "across"].map((what) => `${what} ${name}`)), "stage", ...ids.map((id) => `${id} ${NAMES[id][0]}`)];
   const rows = (run?.steps ?? []).map((step) => {
     const gram = sampleOf(step, sample);
     const levels = LEVELS.map((name) => /** @type {any} */ (step)[name] ?? null);
     const further = passes.flatMap((name) => ["evals", "scale", "size", "along", "across"].map((what) => /** @type {any} */ (step.passes)?.[name]?.[what] ?? null));
-    return [nth(step.i), ...levels, ...further, step.stage, ...Object.keys(NAMES).map((name) => metric(name, gram))];
+    return [nth(step.i), ...levels, ...further, step.stage, ...ids.map((id) => metric(id, gram))];
   });
   return [head, ...rows];
 }
