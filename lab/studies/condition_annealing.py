@@ -1,8 +1,9 @@
 """What CADS does to variety, and what it costs: what the help page of GGConditionAnnealing says of it.
 
-Both demo models draw the same seeds at two scales, with plain guidance and with the rule; `gg.measure` asks each of its
-own pictures, and the judge, which took no part, counts how many show their label: `python lab condition_annealing`.
-Variety is relative to the pictures of cfg 1 from the same noise.
+Both demo models draw the same seeds with plain guidance and with the rule; `gg.measure` asks each of its own pictures,
+and the judge, which took no part, counts how many show their label: `python lab condition_annealing` prints it.
+Variety is relative to the pictures of cfg 1 from the same noise. Pictures of another label raise it too, so it is also
+given of those alone that show theirs.
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ from ... import library as gg
 from ...guidance.vectors import flat
 from ...measure.estimates import variety
 from ..markdown import table
-from .judging import judge
+from .judging import named
 from .own_measure import BATCH, MODELS, STEPS, draw, labels_of, pictures_of
 
-SCALES = (4.0, 8.0)
+PLAIN = "plain CFG"
+CADS = gg.ConditionAnnealing
 ROWS = {
-    "plain CFG": (),
-    "as the paper: s 0.1, tau1 0.6": (gg.ConditionAnnealing(),),
-    "more noise: s 0.5": (gg.ConditionAnnealing(noise_scale=0.5),),
-    "noisy for longer: s 0.5, tau1 0.2": (gg.ConditionAnnealing(noise_scale=0.5, tau1=0.2),),
-    "noise alone for longer: tau1 0.5, tau2 0.6": (gg.ConditionAnnealing(tau1=0.5, tau2=0.6),),
+    PLAIN: (),
+    "CADS, tau1 0.8, tau2 1": (CADS(tau1=0.8, tau2=1.0),),
+    "CADS, default": (CADS(),),
+    "CADS, s 0.5": (CADS(noise_scale=0.5),),
+    "CADS, s 0.5, tau1 0.2": (CADS(noise_scale=0.5, tau1=0.2),),
+    "CADS, psi 0": (CADS(psi=0.0),),
 }
-HEAD = "cfg | rule | variety | prompt strength | denoising ratio | judge right"
+SETTINGS = [(1.4, PLAIN), (2.0, PLAIN), *((scale, name) for scale in (4.0, 8.0) for name in ROWS)]
+HEAD = "cfg | rule | variety | of those that show their label | prompt strength | denoising ratio | judge right"
 
 
 def annealed(denoiser: gg.NetworkDenoiser, scale: float, rules: tuple, count: int) -> Tensor:
@@ -48,13 +52,21 @@ def annealed(denoiser: gg.NetworkDenoiser, scale: float, rules: tuple, count: in
 def rows_of(denoiser: gg.NetworkDenoiser, count: int) -> Iterator[tuple[str, ...]]:
     """A row of the table for every scale and rule."""
     reference = draw(denoiser, 1.0, count)
-    for scale in SCALES:
-        for name, rules in ROWS.items():
-            x = annealed(denoiser, scale, rules, count)
-            said = gg.measure(denoiser, x, labels_of(x), setting={"steps": STEPS})
-            right = judge(pictures_of(denoiser, x))["accuracy"]
-            spread = variety(flat(x), flat(reference), labels_of(x))
-            yield f"{scale:g}", name, spread.text, said.strength.text, said.ratio.text, f"{right:.0%}"
+    for scale, name in SETTINGS:
+        x = annealed(denoiser, scale, ROWS[name], count)
+        said, labels = gg.measure(denoiser, x, labels_of(x), setting={"steps": STEPS}), torch.tensor(labels_of(x))
+        right = named(pictures_of(denoiser, x)) == labels
+        every, shown = (variety(flat(x[rows]), flat(reference[rows]), labels[rows].tolist()).text
+                        for rows in (slice(None), right))  # fmt: skip
+        yield (
+            f"{scale:g}",
+            name,
+            every,
+            shown,
+            said.strength.text,
+            said.ratio.text,
+            f"{float(right.double().mean()):.0%}",
+        )
 
 
 def main() -> None:

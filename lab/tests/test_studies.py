@@ -46,7 +46,7 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         ["--pictures", "20"],
         "cfg | rule | variety",
         None,
-        {"MODELS": ("pocket-flow-1",), "SCALES": (4.0,), "ROWS": {"plain CFG": ()}},
+        {"MODELS": ("pocket-flow-1",), "SETTINGS": [(4.0, "CADS, default")]},
     ),
     "economy": (
         ["--samples", "20", "--probe", "20", "--chains", "line, every 2"],

@@ -11,7 +11,7 @@ from guidance_geometry.nodes.rules.perturbed import GGPerturbed
 from guidance_geometry.nodes.rules.window import GGWindow
 
 from .chains import patched
-from .rule_knobs import ALL, acting, chain, node
+from .rule_knobs import ALL, EMBEDDING, acting, chain, node
 from .runs import STEPS, Counter, guided, ksampler
 
 
@@ -42,7 +42,6 @@ def plain(labelled, empty_latent):
         return {name: ksampler(*labelled[name], empty_latent(name), "euler", cfg=5.0) for name in models}
 
 
-EMBEDDING = "GGConditionAnnealing"  # needs a model with embeddings, which an exact mixture has not
 ON = {name: ("pocket", "ve", "flow")[i % 3] for i, name in enumerate(ALL)} | {EMBEDDING: "pocket"}
 
 

@@ -14,7 +14,7 @@ from guidance_geometry.nodes.tap import GGTap
 
 from .chains import chain_of
 from .devices import Shapes, alone, energy, mixture
-from .rule_knobs import ALL, acting, chain
+from .rule_knobs import ALL, EMBEDDING, acting, chain
 from .runs import ksampler
 
 RECORDED = {"node": GGInspectedSampler}
@@ -38,9 +38,9 @@ def test_no_step_of_a_sampler_waits(device):
 
 
 def companies(worse, condition):
-    """Chains that hold every rule node's rules between them, as many in one as go together."""
+    """Chains that hold the rules of every node for exact mixtures between them, as many in one as go together."""
     found = []
-    for own in (acting(name, {"MODEL": worse, "CONDITIONING": condition}) for name in ALL):
+    for own in (acting(name, {"MODEL": worse, "CONDITIONING": condition}) for name in ALL if name != EMBEDDING):
         for i, one in enumerate(found):
             with suppress(ValueError):
                 found[i] = reduce(Chain.then, own.rules, one)
@@ -54,6 +54,11 @@ def test_no_step_of_a_rule_waits(device):
     for rules in companies(mixture("ve", seed=5)[0][0], device["ve"][1]):
         run = partial(alone, device["ve"], rules, **RECORDED)
         assert device.more("ve", run)[1] == 0, rules.text
+
+
+def test_no_step_that_changes_an_embedding_waits(device):
+    run = partial(alone, device["pocket"], chain(EMBEDDING, {"tau1": 0.0, "tau2": 0.5}), **RECORDED)
+    assert device.more("pocket", run)[1] == 0
 
 
 def test_no_step_with_a_classifier_waits(device):

@@ -8,9 +8,11 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.condition_annealing import ConditionAnnealing
 from guidance_geometry.guidance.rules.interval import Interval
 from guidance_geometry.guidance.rules.perp_neg import PerpNeg
 from guidance_geometry.guidance.vectors import reject
+from guidance_geometry.library.denoisers import load_denoiser
 from guidance_geometry.library.recording import record
 from guidance_geometry.library.sampling import sample
 from guidance_geometry.library.traces import load
@@ -160,3 +162,48 @@ WRONG = [
 def test_what_cannot_be_is_refused(words, call):
     with pytest.raises((TypeError, ValueError), match=words):
         call()
+
+
+def told_of(condition, rule, sigmas=(4.0, 3.0, 2.0, 1.0, 0.0), batch=3):
+    """What a denoiser of embeddings is told at each step: of c, and of u."""
+    told = {"cond": [], "uncond": []}
+
+    def denoiser(x, sigma, y):
+        told["uncond" if y is None else "cond"].append(y)
+        return 0.5 * x
+
+    run = record(denoiser, sigmas, condition, rule=rule, capture="numbers")
+    run.sample(torch.randn(batch, 2, 4, generator=torch.Generator().manual_seed(2)))
+    return told
+
+
+def test_cads_anneals_embeddings_of_any_denoiser_and_leaves_u_alone():
+    y = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(1))
+    told = told_of(y, ConditionAnnealing(noise_scale=0.3, tau1=0.4, tau2=0.9))
+    first, second, third, last = told["cond"]
+    assert told["uncond"] == [None] * 4
+    assert torch.equal(last, y)
+    assert first.shape == second.shape == (3, 5, 8)
+    assert not torch.allclose(first[0], first[1], atol=0.1)
+    assert torch.nn.functional.cosine_similarity(first.flatten(1), y.flatten(1)).abs().max() < 0.5
+    assert torch.nn.functional.cosine_similarity(third.flatten(1), y.flatten(1)).min() > 0.5
+    again = told_of(y, ConditionAnnealing(noise_scale=0.3, tau1=0.4, tau2=0.9))
+    assert all(torch.equal(a, b) for a, b in zip(told["cond"], again["cond"], strict=True))
+
+
+def test_cads_anneals_labels_of_a_network_and_refuses_a_denoiser_without_embeddings():
+    pocket, rule = load_denoiser("pocket-1"), ConditionAnnealing(tau1=0.2)
+    x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    sigmas = (4.0, 2.0, 1.0, 0.0)
+    ends = {}
+    for name, one in {"plain": None, "cads": rule, "again": rule}.items():
+        run = record(pocket, sigmas, [1, 2], rule=one, capture="numbers")
+        run.sample(4 * x)
+        ends[name] = run.end
+    assert torch.equal(ends["cads"], ends["again"])
+    assert not torch.allclose(ends["cads"], ends["plain"], atol=0.1)
+    alone = record(pocket, sigmas, [2], rule=rule, capture="numbers")
+    alone.sample(4 * x[1:])
+    assert torch.allclose(alone.end, ends["cads"][1:], atol=1e-4)
+    with pytest.raises(ValueError, match=r"changes the embedding .* load_denoiser"):
+        record(DENOISER, SIGMAS, 1, rule=rule).sample(noise())
