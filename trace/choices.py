@@ -5,12 +5,13 @@ Which sample: `Trace.median_sample`. The record carries all of it, so that the b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from .gram import GramRecord
 from .guidance_effect import (
     BAND,
     EffectiveScale,
@@ -74,12 +75,11 @@ class Pushes:
     left: Tensor
 
     @classmethod
-    def of(cls, trace: Trace) -> Pushes:
-        """The pushes of all steps of a run."""
-        gamma, kappa = (trace.steps[name][:, None] for name in ("gamma", "kappa"))
-        noisy = bool((trace.record.dot("noise", "noise") > 0).any())
-        left = contraction(trace.steps["sigma_next"], trace.steps["alpha_next"], trace.header.get("sigma_data"), noisy)
-        pushed = push(trace.record, gamma, kappa)
+    def of(cls, record: GramRecord, columns: Mapping[str, Tensor], sigma_data: float | None) -> Pushes:
+        """The pushes of these steps.  columns: of their trace. sigma_data: rms of clean data, None where unknown"""
+        pushed = push(record, columns["gamma"][:, None], columns["kappa"][:, None])
+        noisy = bool((record.dot("noise", "noise") > 0).any())
+        left = contraction(columns["sigma_next"], columns["alpha_next"], sigma_data, noisy)
         return cls(pushed, pushed * left[:, None])
 
     def window(self, sample: int) -> tuple[int, int] | None:
@@ -87,19 +87,19 @@ class Pushes:
         return interval(shares(self.push)[:, sample], shares(self.left)[:, sample])
 
 
-def choices_of(trace: Trace, samples: Sequence[int], steps: Sequence[int]) -> dict[str, list]:
+def choices_of(trace: Trace, pushes: Pushes, samples: Sequence[int], steps: Sequence[int]) -> dict[str, list]:
     """What a figure shows of each of these samples by itself; nothing of a run without steps.
 
-    step: the default one of these steps. window: first and last step that hold most of the push. least, most, across,
-    weight: of the effective scale, and what one unit of it pushes. low, high: ends of its axis. alone: whether other
-    samples acted otherwise.
+    pushes: of the run. step: the default one of these steps. window: first and last step that hold most of the push.
+    least, most, across, weight: of the effective scale, and what one unit of it pushes. low, high: ends of its axis.
+    alone: whether other samples acted otherwise.
     """
     if not steps:
         return {}
-    pushes, weights, axes = Pushes.of(trace), push_weights(trace).nansum(dim=0), scale_axes(trace)
+    weights, axes = push_weights(trace).nansum(dim=0), scale_axes(trace)
     rows = []
     for sample in samples:
-        acted = EffectiveScale.of(trace.of_samples(slice(sample, sample + 1)))
+        acted = EffectiveScale.of(trace, slice(sample, sample + 1))
         rows.append(
             {
                 "samples": sample,

@@ -175,12 +175,15 @@ class EffectiveScale:
     across: float = math.nan
 
     @classmethod
-    def of(cls, trace: Trace) -> EffectiveScale:
-        """The effective scale of a run; unknown where the weight of a gradient is, which cannot be taken out then."""
+    def of(cls, trace: Trace, among: slice = slice(None)) -> EffectiveScale:
+        """The effective scale of a run; unknown where the weight of a gradient is, which cannot be taken out then.
+
+        among: of these samples alone.
+        """
         if any(term.guides and term.weight not in trace.steps for term in trace.terms):
             return cls()
-        gamma, across = trace.column("M19"), trace.column("M19a")
-        weights = torch.where(gamma.isfinite(), push_weights(trace), 0.0)
+        gamma, across = trace.column("M19")[:, among], trace.column("M19a")[:, among]
+        weights = torch.where(gamma.isfinite(), push_weights(trace)[:, among], 0.0)
         means = weighted_mean(gamma, weights)
         if not means.isfinite().any():
             return cls()

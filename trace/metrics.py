@@ -9,7 +9,7 @@ its VE twin give the same numbers; it is written times alpha, which also holds a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -71,9 +71,16 @@ def shell_ratio_to_cond(record: GramRecord, gamma: Coefficient) -> Tensor:  # >=
 
 
 def direction_angle(record: GramRecord, alpha: Coefficient = 1.0) -> Tensor:  # radians, 0 .. pi
-    """Angle between the displacements to u and to c; exact when tiny.  1 - M4 = 2 sin^2(angle / 2)."""
-    w = displacement(alpha)
-    return _angle(record, w, plus(w, {"delta": alpha}))
+    """Angle between the displacements to u and to c; exact when tiny.  1 - M4 = 2 sin^2(angle / 2).
+
+    atan2(|w across v|, <w, v> / |v|) of v to u and w to c, the part across taken as a combination so that nothing
+    large cancels.
+    """
+    v = displacement(alpha)
+    w, length = plus(v, {"delta": alpha}), _length(record, v)
+    along = ratio(record.combination(v, w), length)
+    across = _length(record, plus(w, v, -along / length))
+    return torch.where(_length(record, w) == 0, torch.nan, torch.atan2(across, along))
 
 
 def direction_agreement(record: GramRecord, alpha: Coefficient = 1.0) -> Tensor:  # -1 .. 1
@@ -319,14 +326,6 @@ def _cosine(record: GramRecord, v: Combination, w: Combination) -> Tensor:
     return ratio(record.combination(v, w), _length(record, v) * _length(record, w)).clamp(-1, 1)
 
 
-def _angle(record: GramRecord, v: Combination, w: Combination) -> Tensor:
-    """atan2(|w across v|, <w, v> / |v|), the part across taken as a combination so that nothing large cancels."""
-    length = _length(record, v)
-    along = ratio(record.combination(v, w), length)
-    across = _length(record, plus(w, v, -along / length))
-    return torch.where(_length(record, w) == 0, torch.nan, torch.atan2(across, along))
-
-
 def _share_outside(record: GramRecord, v: Combination, axes: tuple[str, ...]) -> Tensor:
     """|v - its part in the span of the axes| / |v|."""
     inside = projection(record, v, axes)
@@ -370,6 +369,20 @@ class Metric:
     function: Callable[..., Tensor] | None = None
     needs: tuple[str, ...] = ()
     column: str = ""
+
+    def values(
+        self, record: GramRecord, columns: Mapping[str, Tensor], count: int, sigma_data: float | None
+    ) -> Tensor:  # -> [n, B] float64
+        """The metric of every step and sample, nan where it is unknown.
+
+        columns: of the trace. count: N, elements of one sample. sigma_data: rms of clean data, None where unknown.
+        """
+        if self.function is None:
+            unknown = torch.full(record.K.shape[:-1], torch.nan, dtype=torch.float64)
+            return columns.get(self.column, unknown)
+        given = {"count": count, "sigma_data": math.nan if sigma_data is None else float(sigma_data)}
+        given |= {name: columns[name][:, None] for name in self.needs if name not in given}
+        return self.function(record, **{need: given[need] for need in self.needs})
 
 
 METRICS = {

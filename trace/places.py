@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .gram import Axes, Coefficient, GramRecord, axes_of, coordinates, reference_scale
+from .gram import Coefficient, GramRecord, axes_of, coordinates, reference_scale
 from .metrics import difference_combination
 
 ACROSS = 0.005  # of a push: a smaller share across the difference is neither drawn nor told
@@ -21,18 +21,17 @@ def places_of(record: GramRecord, gamma: Coefficient, count: int, scale: Tensor,
     """
     axes, unit = axes_of(record), count**-0.5
     delta, _ = coordinates(record, {"delta": 1.0}, axes)
-    D, _ = coordinates(record, difference_combination(gamma), axes)
+    D, height = coordinates(record, difference_combination(gamma), axes)
     tip, _ = coordinates(record, {"move": 1.0}, axes)
     u = record.dot("a", "a").clamp(min=0).sqrt()
-    height = push_height(record, gamma, axes)
     parts = [u, *delta.unbind(-1), *D.unbind(-1), *tip.unbind(-1)]
     outside = push_outside(record, gamma, scale, share, height)
     return dict(zip(PLACES, [*(part * unit for part in parts), outside], strict=True))
 
 
-def push_height(record: GramRecord, gamma: Coefficient, axes: Axes | None = None) -> Tensor:
+def push_height(record: GramRecord, gamma: Coefficient) -> Tensor:
     """Distance of D from the plane: of D - u, since u and x lie in it."""
-    return coordinates(record, difference_combination(gamma), axes)[1]
+    return coordinates(record, difference_combination(gamma))[1]
 
 
 def push_outside(record: GramRecord, gamma: Coefficient, scale: Coefficient, share: Tensor, height: Tensor) -> Tensor:

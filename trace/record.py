@@ -19,7 +19,7 @@ from .choices import FEWEST, Pushes, band, choices_of
 from .directions import directions_of
 from .file import even_positions, some_samples
 from .gram import GramRecord
-from .guidance_effect import contraction, push, shares
+from .guidance_effect import shares
 from .metrics import METRICS, motion_metrics
 from .places import PLACES, places_of
 from .portable import jsonable
@@ -36,8 +36,8 @@ ALL_SAMPLES = 24  # up to here every sample is sent; above, 16 and percentiles o
 SOME_SAMPLES = 16
 PERCENTILES, BAND_ENDS = (10, 50, 90), (10, 90)
 BANDS = ("M2", "M7", "M8", "M13", "M19")  # whose 10th and 90th percentile every step of a batch carries
-FOUND = tuple(name for name, metric in METRICS.items() if not metric.column)  # what inner products give
-NUMBERS = (*FOUND, "push", "left")  # of a sample beside the stored ones; a step names those that it has
+FROM_PRODUCTS = tuple(name for name, metric in METRICS.items() if not metric.column)
+NUMBERS = (*FROM_PRODUCTS, "push", "left")  # of a sample beside the stored ones; a step names those that it has
 DRAWN = ("M1", "M2", "M3", "M3c", "M7", "M8", "push", "left")  # what figures paint: a live step has room for these
 STORED = tuple(name for name, metric in METRICS.items() if metric.column)  # what inner products cannot give
 HEADER = ("scheduler", "sampler", "cfg", "seed", "sigmas", "labels", "chain", "model", "notes", "split", "evaluations")
@@ -75,7 +75,8 @@ def run_record(trace: Trace, limit: int | None = None) -> dict:
     """
     facts = facts_of(trace)
     steps = step_records(trace.steps, facts, trace.stage)
-    header, sent = _header(trace, facts, steps), _choose_samples(trace, steps)
+    sent = next((step["subset"] for step in steps if step.get("subset")), list(range(trace.batch)))  # samples
+    header = _header(trace, facts, sent)
     if limit is not None:
         beside = 200 + CHOICE_BYTES * len(sent)  # the note on what is left out, the frame of the list, and the choices
         steps = fitting_steps(steps, limit - size_of(header) - beside)
@@ -83,11 +84,12 @@ def run_record(trace: Trace, limit: int | None = None) -> dict:
         words = f"{trace.n - len(steps)} of {trace.n} steps left out to keep this record below {limit} bytes"
         header["notes"] = [*header["notes"], words]
     indices = [step["i"] for step in steps]
-    ends = band(shares(Pushes.of(trace).push[indices])) if indices else torch.empty(0, 2)  # of shares of the push
+    pushes = Pushes.of(trace.record, trace.steps, facts.sigma_data)
+    ends = band(shares(pushes.push[indices])) if indices else torch.empty(0, 2)  # of shares of the push
     for step, pair in zip(steps, round_digits(ends), strict=True):
         if None not in pair:  # the batch is large enough
             step["whisker"] = pair
-    return header | {"choices": round_digits(choices_of(trace, sent, indices)), "steps": steps}
+    return header | {"choices": round_digits(choices_of(trace, pushes, sent, indices)), "steps": steps}
 
 
 def step_records(
@@ -109,7 +111,7 @@ def step_records(
     Of a sample: "K", "sum", "m": what cannot be found from K; "n": what can, by the step's "numbers"; "at": PLACES.
     """
     by_name = numbers_of(columns, facts, numbers)
-    level = round_digits(torch.stack([columns[name].double().cpu() for name in PER_STEP], dim=-1))
+    level = round_digits(torch.stack([columns[name] for name in PER_STEP], dim=-1))
     stored = (*STORED, *motion_metrics(columns))
     names = (*stored, *numbers, *PLACES)
     values = round_digits(torch.stack([by_name[name] for name in names], dim=-1))
@@ -118,7 +120,7 @@ def step_records(
     for i, stage in enumerate(stages):
         start = {"v": VERSION, "run": facts.run, "n": facts.n, **dict.fromkeys(PER_STEP)}
         start |= {"space": facts.space, "N": facts.count, "vectors": list(facts.vectors)}
-        start |= _passes({name: column[i] for name, column in columns.items()})
+        start |= _passes(columns, i)
         start |= dict(zip(PER_STEP, level[i], strict=True))
         start["evals"] = None if start["evals"] is None else int(start["evals"])
         starts.append(start | {"i": first + i, "stage": stage, "numbers": list(numbers)})
@@ -127,17 +129,17 @@ def step_records(
 
 def numbers_of(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence[str]) -> dict[str, Tensor]:
     """{name: [n, B]} of these metrics and of those that the columns hold, of pushes and of PLACES."""
-    record = GramRecord(facts.vectors, columns["K"].double().cpu())
-    by_name = step_metrics(columns, facts, names)
+    record = GramRecord(facts.vectors, columns["K"])
     unknown = torch.full(record.K.shape[:-1], torch.nan, dtype=torch.float64)
-    level = {name: columns[name].double().cpu() for name in PER_STEP}
-    gamma, kappa = level["gamma"][:, None], level["kappa"][:, None]
-    noisy = bool((record.dot("noise", "noise") > 0).any())
-    left = contraction(level["sigma_next"], level["alpha_next"], facts.sigma_data, noisy)[:, None]
-    pushed = push(record, gamma, kappa)
-    scale, share = (by_name.get(name, unknown) for name in ("M19", "M19a"))
-    places = places_of(record, gamma, facts.count, scale, share)
-    return dict.fromkeys(METRICS, unknown) | by_name | {"push": pushed, "left": pushed * left} | places
+    by_name = {
+        name: metric.values(record, columns, facts.count, facts.sigma_data)
+        if metric.column or name in names
+        else unknown
+        for name, metric in (METRICS | motion_metrics(columns)).items()
+    }
+    pushes = Pushes.of(record, columns, facts.sigma_data)
+    places = places_of(record, columns["gamma"][:, None], facts.count, by_name["M19"], by_name["M19a"])
+    return by_name | {"push": pushes.push, "left": pushes.left} | places
 
 
 def _fitting_samples(
@@ -172,20 +174,6 @@ def facts_of(trace: Trace) -> RunFacts:
     vectors, data = tuple(header["vectors"]), header.get("sigma_data")
     run, space = str(header.get("run", "")), header.get("space", "ve")
     return RunFacts(run, trace.n, space, trace.count, vectors, data, trace.median_sample())
-
-
-def step_metrics(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence[str] = FOUND) -> dict[str, Tensor]:
-    """{"M1": [..., B], ...} of one step or several: these of FOUND, and all that the columns hold."""
-    record = GramRecord(facts.vectors, columns["K"].double().cpu())
-    given = {"count": facts.count, "sigma_data": math.nan if facts.sigma_data is None else facts.sigma_data}
-    given |= {name: torch.as_tensor(columns[name]).double().cpu()[..., None] for name in ("gamma", "sigma", "alpha")}
-    metrics = {}
-    for name, metric in (METRICS | motion_metrics(columns)).items():
-        if name in names and metric.function is not None:
-            metrics[name] = metric.function(record, **{need: given[need] for need in metric.needs})
-        elif metric.column in columns:
-            metrics[name] = columns[metric.column].double().cpu()
-    return metrics
 
 
 def size_of(value: object) -> int:
@@ -258,12 +246,12 @@ def _samples(columns: Mapping[str, Tensor], numbers: list, stored: tuple[str, ..
     ]
 
 
-def _passes(columns: Mapping[str, Tensor]) -> dict:
+def _passes(columns: Mapping[str, Tensor], i: int) -> dict:
     """What each further pass cost at a step and did: its weight, and means over the samples; of runs with any."""
     passes = {}
     for name in passes_of(columns):
         named = zip(OF_A_PASS, (*columns_of_pass(name), *effects_of_pass(name)), strict=True)
-        passes[name] = {what: round_digits(columns[column].mean()) for what, column in named if column in columns}
+        passes[name] = {what: round_digits(columns[column][i].mean()) for what, column in named if column in columns}
     return {"passes": passes} if passes else {}
 
 
@@ -273,7 +261,8 @@ def _percentiles(metrics: Mapping[str, Tensor], percent: Sequence[int], of: Call
     return [{"percentiles": {"p": list(percent), **dict(zip(metrics, row, strict=True))}} for row in ends]
 
 
-def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
+def _header(trace: Trace, facts: RunFacts, sent: list[int]) -> dict:
+    """What is said of the run as a whole.  sent: the samples of its steps"""
     header = {"v": VERSION, "run": facts.run, "n": facts.n, "space": facts.space, "N": facts.count}
     header |= {"vectors": list(facts.vectors), "batch": trace.batch, "sigma_data": round_digits(facts.sigma_data)}
     header |= {name: round_digits(trace.header.get(name)) for name in HEADER}
@@ -284,31 +273,18 @@ def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
     header["capture"] = {name: capture.get(name) for name in ("mode", "steps", "note")}
     header["latent"] = round_digits(trace.header.get("latent"))
     header["notes"] = list(header["notes"] or [])
-    header |= _directions(trace, steps)
-    header["sample"] = trace.median_sample(_choose_samples(trace, steps))
-    return jsonable(header)
-
-
-def _directions(trace: Trace, steps: list[dict]) -> dict:
-    """Cosines of the difference between all captured steps, for the samples that are sent; nothing where unknown."""
-    turns = directions_of(trace)
-    if turns is None:
-        return {}
-    sent = _choose_samples(trace, steps)
-    short = [[None if math.isnan(v) else round(v, COSINE_PLACES) for v in row] for row in turns.cosines[sent].tolist()]
-    return {
-        "directions": {
+    if turns := directions_of(trace):
+        rows = [
+            [None if math.isnan(v) else round(v, COSINE_PLACES) for v in row] for row in turns.cosines[sent].tolist()
+        ]
+        header["directions"] = {
             "steps": turns.steps,
             "error": round_digits(turns.error),
             "subset": sent,
-            "samples": short,
+            "samples": rows,
         }
-    }
-
-
-def _choose_samples(trace: Trace, steps: list[dict]) -> list[int]:
-    """The samples that are sent."""
-    return next((step["subset"] for step in steps if step.get("subset")), list(range(trace.batch)))
+    header["sample"] = trace.median_sample(sent)
+    return jsonable(header)
 
 
 def fitting_steps(steps: list[dict], room: int) -> list[dict]:

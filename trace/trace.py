@@ -173,12 +173,7 @@ class Trace(Printed):
         stated = METRICS.get(name) or MOTION.get(name) or self.metrics.get(name)
         if stated is None:
             raise ValueError(f"Metric {metric!r} is unknown. Use one of {', '.join(self.metrics)}.")
-        if stated.function is None:
-            return self.steps.get(stated.column, torch.full((self.n, self.batch), torch.nan, dtype=torch.float64))
-        sigma_data = self.header.get("sigma_data")
-        given = {"count": self.count, "sigma_data": math.nan if sigma_data is None else float(sigma_data)}
-        given |= {name: self.steps[name][:, None] for name in ("gamma", "sigma", "alpha")}
-        return stated.function(self.record, **{need: given[need] for need in stated.needs})
+        return stated.values(self.record, self.steps, self.count, self.header.get("sigma_data"))
 
     def __repr__(self) -> str:
         header = self.header

@@ -11,7 +11,7 @@ from guidance_geometry.dev.fixtures import record_fixtures
 from guidance_geometry.figures.scene import scene_of
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.choices import Pushes, band, default_step
-from guidance_geometry.trace.gram import VECTORS, gram
+from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
 from guidance_geometry.trace.guidance_effect import EffectiveScale
 from guidance_geometry.trace.metrics import METRICS
 from guidance_geometry.trace.places import PLACES
@@ -22,7 +22,6 @@ from guidance_geometry.trace.record import (
     round_digits,
     run_record,
     size_of,
-    step_metrics,
     step_records,
 )
 from guidance_geometry.trace.trace import nearest_to_median
@@ -39,10 +38,11 @@ def row(batch, seed=0, **changes):
     draws = torch.Generator().manual_seed(seed)
     vectors = {name: torch.randn(batch, 3, 4, 4, generator=draws, dtype=torch.float64) for name in VECTORS}
     levels = {"sigma": 1.23456789, "sigma_next": 0.987654321, "alpha": 1.0, "alpha_next": 1.0, "gamma": 4.56789}
+    levels |= {"kappa": 0.1234567, "evals": 2.0, "floor": 1.234567e-7}
     columns = {name: torch.tensor(value) for name, value in levels.items()}
-    columns |= {"kappa": torch.tensor(0.1234567), "evals": torch.tensor(2.0), "floor": torch.tensor(1.234567e-7)}
     columns |= {f"m{k}": torch.randn(batch, generator=draws) * 1e-5 for k in ("9", "9a", "10", "11", "11s", "13", "14")}
-    return columns | {"K": gram(vectors), "sum": torch.randn(batch, 3, generator=draws)} | changes
+    columns |= {"K": gram(vectors), "sum": torch.randn(batch, 3, generator=draws)}
+    return {name: column.double() for name, column in columns.items()} | changes
 
 
 @pytest.mark.parametrize("name", record_fixtures.CASES)
@@ -72,7 +72,7 @@ def close(found, expected, limit):
 
 def step_record(columns, index=1, stage="step", limit=STEP_BYTES):
     """The record of one step, from its row."""
-    rows = {name: column[None] for name, column in columns.items() if column is not None}
+    rows = {name: column[None] for name, column in columns.items()}
     (found,) = step_records(rows, FACTS, [stage], index, limit)
     return found
 
@@ -86,14 +86,15 @@ def test_a_step_stays_below_its_limit(batch):
 
 
 def test_many_samples_are_thinned_evenly_with_percentiles_of_all():
-    columns = row(200, noise=None)
+    columns = row(200)
     record = step_record(columns)
     subset = record["subset"]
     assert (subset[0], subset[-1]) == (0, 199)
     gaps = [b - a for a, b in pairwise(subset)]
     assert max(gaps) - min(gaps) <= 1
     assert record["samples"][1]["K"] == round_digits(columns["K"][subset[1]])
-    strength = step_metrics(columns, FACTS)["M1"]
+    rows = {name: column[None] for name, column in columns.items()}
+    (strength,) = METRICS["M1"].values(GramRecord(VECTORS, rows["K"]), rows, FACTS.count, None)
     expected = [sorted(strength.tolist())[k] for k in (20, 100, 179)]
     assert record["percentiles"]["M1"] == pytest.approx(expected, rel=0.03)
 
@@ -144,8 +145,9 @@ def test_choices_are_told_for_every_sample_that_is_sent():
     record = run_record(trace)
     choices, sent = record["choices"], record["steps"][0]["subset"]
     assert choices["samples"] == sent
+    pushes = Pushes.of(trace.record, trace.steps, trace.header["sigma_data"])
     assert choices["step"] == [default_step(trace, b) for b in sent]
-    assert choices["window"] == [list(Pushes.of(trace).window(b) or ()) for b in sent]
+    assert choices["window"] == [list(pushes.window(b) or ()) for b in sent]
     one = EffectiveScale.of(trace.of_samples(slice(sent[2], sent[2] + 1)))
     told = [choices[name][2] for name in ("least", "most", "across")]
     assert told == pytest.approx([one.least, one.most, one.across], rel=1e-5, abs=1e-9)

@@ -49,8 +49,8 @@ def test_the_axis_of_scales_holds_zero_one_and_cfg(trace):
 
 
 def test_what_is_left_of_a_push_is_what_later_steps_do_not_take_back(trace):
-    pushes = Pushes.of(trace)
     sigma, data = trace.steps["sigma_next"], trace.header["sigma_data"]
+    pushes = Pushes.of(trace.record, trace.steps, data)
     kept = data / (data**2 + sigma**2).sqrt()
     assert torch.allclose(pushes.left, pushes.push * kept[:, None])
     first, last = pushes.window(0) or (1, 0)
@@ -58,9 +58,10 @@ def test_what_is_left_of_a_push_is_what_later_steps_do_not_take_back(trace):
 
 
 def test_a_sample_is_alone_where_another_acted_otherwise(trace):
-    assert choices_of(trace, [0, 1], [0])["alone"] == [False, False]
+    pushes = Pushes.of(trace.record, trace.steps, None)
+    assert choices_of(trace, pushes, [0, 1], [0])["alone"] == [False, False]
     other = trace.steps["gamma_eff"] + torch.tensor([0.0, 0.2])
-    assert choices_of(with_columns(trace, gamma_eff=other), [1], [0])["alone"] == [True]
+    assert choices_of(with_columns(trace, gamma_eff=other), pushes, [1], [0])["alone"] == [True]
 
 
 def test_the_push_is_what_the_scale_beyond_one_moved():
