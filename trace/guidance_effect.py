@@ -286,9 +286,8 @@ def parts_of(trace: Trace) -> dict[str, Combination]:
 
 def lengths(trace: Trace, part: Combination) -> Tensor:  # -> [n, B], units of x0-hat
     """How long a part of D - c is; 0 where that is rounding: no sum is more exact than the longest it is made of."""
-    record = fill_absent(trace.record)
-    length = record.square(part).sqrt()
-    return torch.where(length <= torch.maximum(rounding(trace), rounding_beside(record, part)), 0.0, length)
+    length = trace.filled.square(part).sqrt()
+    return torch.where(length <= torch.maximum(rounding(trace), rounding_beside(trace.filled, part)), 0.0, length)
 
 
 def pass_lengths(trace: Trace, name: str) -> Tensor:  # -> [n, B], units of x0-hat

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..guidance.printing import Printed, count_of, nth
 from .faults import NothingToShow
-from .gram import GramRecord
+from .gram import GramRecord, fill_absent
 from .metrics import METRICS, MOTION, Metric, motion_metrics, pass_metrics, term_metrics
 from .terms import Term, terms_of
 
@@ -119,6 +119,11 @@ class Trace(Printed):
     def record(self) -> GramRecord:
         """Inner products of every step and sample: leading shape [n, B]."""
         return GramRecord(tuple(self.header["vectors"]), self.steps["K"])
+
+    @cached_property
+    def filled(self) -> GramRecord:
+        """The record, in which a vector that was not asked for counts as zero."""
+        return fill_absent(self.record)
 
     @property
     def captured_steps(self) -> list[int]:

@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..trace.gram import fill_absent, point
+from ..trace.gram import point
 from ..trace.guidance_effect import GUIDANCE, EffectiveScale, alike, cfg_of, push_shares, rounding
 from ..trace.metrics import FLOOR_FACTOR, ratio
 from ..trace.recorder import RECUR
@@ -266,7 +266,10 @@ class Case:
             return ""
         if not size > 0 and trace.batch:
             size = min(float(unguided_square(trace) / trace.batch / trace.count) ** 0.5, SCALED)
-        return LATER if begins_late(trace, size) else EARLIER if ends_early(trace, size) else ""
+        if bool(noise_levels(trace)[0] < EARLY * size):  # never of an unknown size: nobody knows how noisy that is
+            return LATER
+        last = trace.steps["sigma_next"][-1] / trace.steps["alpha_next"][-1]
+        return "" if bool(last <= (CLEAN * size if size > 0 else 0.0)) else EARLIER
 
     @property
     def burns(self) -> bool:
@@ -373,7 +376,7 @@ def features_of(trace: Trace) -> Features:
     0 .. 1 D lies between u and c, so it is at most 1, however dark the pictures are. end: from the last step's inner
     products, else from the state that was kept.
     """
-    guided = fill_absent(trace.record).square(point("D", trace.steps["gamma"][:, None])).sum(dim=1)
+    guided = trace.filled.square(point("D", trace.steps["gamma"][:, None])).sum(dim=1)
     over = ratio(guided, unguided_square(trace)).sqrt()
     longest = int(over.nan_to_num(nan=-1.0).argmax()) if over.isfinite().any() else None
     end = math.nan
@@ -397,22 +400,8 @@ def unguided_square(trace: Trace) -> Tensor:  # -> []
     return finite.max() if len(finite) else squares.new_tensor(math.nan)
 
 
-def begins_late(trace: Trace, sigma_data: float) -> bool:
-    """Whether a run begins with something that is no noise: a second stage, or a picture.
-
-    sigma_data: rms of clean data, nan: nobody knows, and it does not.
-    """
-    return bool(noise_levels(trace)[0] < EARLY * sigma_data)
-
-
-def ends_early(trace: Trace, sigma_data: float) -> bool:
-    """Whether a run leaves noise for another to take away.  sigma_data: nan: any that is left counts"""
-    last = trace.steps["sigma_next"][-1] / trace.steps["alpha_next"][-1]
-    return not bool(last <= (CLEAN * sigma_data if sigma_data > 0 else 0.0))
-
-
 def sampler_class(trace: Trace) -> str:
-    """The key of the class of samplers of a run: whether any of its steps added noise, and how many there were.
+    """The key of the class of samplers of a run, of CLASSES: whether any of its steps added noise, and how many it had.
 
     A record does not see the noise of every sampler: some draw for themselves. Such a run is of a class of its own,
     unless its steps follow the guided prediction to rounding, which leaves no room for noise.
@@ -422,10 +411,5 @@ def sampler_class(trace: Trace) -> str:
     noisy: bool | None = bool((trace.record.dot("noise", "noise") > 0).any())
     if not noisy and any(words in str(fact) for fact in facts for words in HIDDEN):
         noisy = False if bool(trace.steps["kappa"][steps].isfinite().all()) else None
-    return class_of_sampler(noisy, int(steps.sum()))
-
-
-def class_of_sampler(noisy: bool | None, steps: int) -> str:
-    """The key of a class, one of CLASSES.  noisy: None where nobody saw. steps: whatever each of them evaluates"""
-    kind = "unseen" if noisy is None else "sde" if noisy else "ode"
-    return f"{kind}-few" if steps < FEW else f"{kind}-many" if steps > MANY else kind
+    kind, n = "unseen" if noisy is None else "sde" if noisy else "ode", int(steps.sum())
+    return f"{kind}-few" if n < FEW else f"{kind}-many" if n > MANY else kind

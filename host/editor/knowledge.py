@@ -44,21 +44,26 @@ def knowledge_of(trace: Trace, user: str | None = None) -> Known:
     """What is known of the model of this run.  user: whose picks; None: of whoever queued the running job."""
     model, trouble = trace.header.get("model") or {}, []
     key = model_key(model)
-    picks = _read(place_of(PICKS, key, user), read_picks, "why.picks.damaged", trouble) if key else None
+
+    def curves_of(key: str | None) -> ModelCurves | None:
+        return _read(place_of(CURVES, key, user), read_curves, "why.curves.damaged", trouble) if key else None
+
+    def picks_of(key: str | None) -> Picks | None:
+        return _read(place_of(PICKS, key, user), read_picks, "why.picks.damaged", trouble) if key else None
+
+    picks = picks_of(key)
     size = _read(place_of(SIZES, key, user), read_size, "why.size.damaged", trouble) if key else None
-    size = size if size and size.key == key else size_by_construction(trace)
-    curves = _read(place_of(CURVES, key, user), read_curves, "why.curves.damaged", trouble) if key else None
     included = included_curves(model, lambda path: _read(path, read_curves, "why.curves.damaged", trouble))
-    known = tuple(curve for curve in (curves, included) if curve and curve.key == key)
+    known = tuple(curve for curve in (curves_of(key), included) if curve and curve.key == key)
     loras = [knob.model for knob in knobs_of(trace, None) if knob.model]
-    lora_curves = [_read(place_of(CURVES, lora, user), read_curves, "why.curves.damaged", trouble) for lora in loras]
-    lora_picks = [_read(place_of(PICKS, lora, user), read_picks, "why.picks.damaged", trouble) for lora in loras]
+    known_of_loras = tuple(filter(None, map(curves_of, loras)))
+    picks_of_loras = tuple(filter(None, map(picks_of, loras)))
     return Known(
         picks if picks and picks.key == key else None,
-        (*known, *filter(None, lora_curves)),
+        (*known, *known_of_loras),
         tuple(trouble),
-        size,
-        tuple(filter(None, lora_picks)),
+        size if size and size.key == key else size_by_construction(trace),
+        picks_of_loras,
         () if known else _related(model, key, user),
     )
 

@@ -8,15 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guidance_geometry.tests.edited_runs import headed, nan
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.trace import PER_SAMPLE, Trace
-from guidance_geometry.verdict.case import begins_late, ends_early, features_of
+from guidance_geometry.verdict.case import Case, features_of
 from guidance_geometry.verdict.known import Known
 from guidance_geometry.verdict.picks import Pick, Picks
 from guidance_geometry.verdict.report import report_of
-
-DATA = 0.4684
+from guidance_geometry.verdict.run_knobs import EARLIER, LATER
 
 
 def rms(x):
@@ -90,7 +90,6 @@ def test_a_run_is_whole_from_noise_to_the_end():
     first, last = ({name: column[part] for name, column in trace.steps.items()} for part in (slice(5), slice(5, None)))
     parts = [flow, trace, replace(trace, steps=first, stage=trace.stage[:5])]
     parts += [replace(trace, steps=last, stage=trace.stage[5:])]
-    assert [begins_late(one, DATA) for one in parts] == [False, False, False, True]
-    assert [ends_early(one, DATA) for one in parts] == [False, False, True, False]
-    assert not begins_late(parts[3], math.nan), "nobody knows how noisy that is"
-    assert ends_early(parts[2], math.nan)
+    assert [Case.of(one, Known()).stage for one in parts] == ["", "", EARLIER, LATER]
+    unknown = [headed(nan(one, "K"), sigma_data=None) for one in parts]
+    assert [Case.of(one, Known()).stage for one in unknown] == ["", "", EARLIER, ""], "nobody knows how noisy it was"
