@@ -119,14 +119,14 @@ def values_of(text: str, name: str = "") -> tuple[Value, ...]:
     Text in double quotes may hold commas, and stays text whatever it reads as. name: of the axis; one of a prompt has
     nothing but text.
     """
-    return tuple(dict.fromkeys(value for part in _PART.finditer(text.strip()) for value in _values_in(part, name)))
-
-
-def _values_in(part: re.Match, name: str) -> list[Value]:
-    quoted, plain = part["quoted"], (part["plain"] or "").strip()
-    if quoted is not None:
-        return [quoted.replace('""', '"')]
-    return [value_of(plain, name)] if plain and kind_of(name) == "prompt" else _parse_range(plain) if plain else []
+    values: list[Value] = []
+    for part in _PART.finditer(text.strip()):
+        quoted, plain = part["quoted"], (part["plain"] or "").strip()
+        if quoted is not None:
+            values.append(quoted.replace('""', '"'))
+        elif plain:
+            values += [plain] if kind_of(name) == "prompt" else _parse_range(plain)
+    return tuple(dict.fromkeys(values))
 
 
 def _parse_range(text: str) -> list[Value]:

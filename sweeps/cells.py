@@ -48,16 +48,12 @@ def cells_of(plan: Plan, nodes: Nodes, models: Mapping[str, Any], version: str) 
     workflow = set_values(add_results(plan.workflow, plan.judge, nodes, plan.draws), plan.overrides, nodes)
     by_id: dict[str, Cell] = {}
     for place in places(plan.every_axis):
-        cell = _cell(workflow, place, nodes, models, version)
+        prompt = write_knobs(set_values(workflow, place, nodes))
+        cell = Cell(cell_id(prompt, models, version), place, prompt)
         first = by_id.setdefault(cell.id, cell)
         if first is not cell:
             by_id[cell.id] = replace(first, also=(*first.also, place))
     return list(by_id.values())
-
-
-def _cell(workflow: Workflow, place: dict, nodes: Nodes, models: Mapping, version: str) -> Cell:
-    prompt = write_knobs(set_values(workflow, place, nodes))
-    return Cell(cell_id(prompt, models, version), place, prompt)
 
 
 def cell_id(prompt: Workflow, models: Mapping[str, Any], version: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from ..guidance.printing import quote
@@ -27,10 +27,10 @@ def judge_of(workflow: Workflow, chosen: str = "", kinds: Collection[str] = ()) 
         return None
     if chosen:
         return [_find_judge(workflow, energies, chosen), 0]
-    watched = [wire for node in workflow.values() if node["class_type"] in WATCHING for wire in _energies_into(node)]
-    if watched:
+    wires = (node["inputs"].get("energy") for node in workflow.values() if node["class_type"] in WATCHING)
+    if watched := [wire for wire in wires if is_link(wire)]:
         return watched[-1]
-    inner = {wire[0] for name in energies for wire in _wires(workflow[name])}
+    inner = {wire[0] for name in energies for wire in workflow[name]["inputs"].values() if is_link(wire)}
     last = [name for name in energies if name not in inner]
     return [last[0], 0] if len(last) == 1 else None
 
@@ -43,15 +43,6 @@ def _find_judge(workflow: Workflow, energies: list[str], chosen: str) -> str:
         raise ValueError(NO_ENERGY)
     names = [*energies, *(title_of(workflow[name]) for name in energies)]
     raise ValueError(f"The workflow has no energy {quote(chosen)}. {suggest(chosen, dict.fromkeys(names))}")
-
-
-def _wires(node: Mapping[str, Any]) -> Iterator[list]:
-    return (value for value in node["inputs"].values() if is_link(value))
-
-
-def _energies_into(node: Mapping[str, Any]) -> list[list]:
-    wire = node["inputs"].get("energy")
-    return [wire] if is_link(wire) else []
 
 
 def judging_node(workflow: Workflow, energy: list, trace: list, pictures: str) -> dict[str, Any]:

@@ -151,8 +151,8 @@ class Folder:
         A cell without a row is missing, and nothing is wrong with it.
         """
         try:
-            row = self._row(cell.id)
-            if row.get(DIGESTS) != self._digests(cell):
+            row, files = self._row(cell.id), {PNG: self.picture_of(cell.id), TRACE: self.trace_of(cell.id)}
+            if row.get(DIGESTS) != {kind: digest_of(file.read_bytes()) for kind, file in files.items()}:
                 open_picture(self.picture_of(cell.id).read_bytes())
                 self._measure_cell(cell, ())
         except FileNotFoundError:
@@ -164,10 +164,6 @@ class Folder:
                 return str(error)
             raise  # a network that fails says nothing of the cell
         return ""
-
-    def _digests(self, cell: Cell) -> dict[str, str]:
-        places = {PNG: self.picture_of(cell.id), TRACE: self.trace_of(cell.id)}
-        return {kind: digest_of(place.read_bytes()) for kind, place in places.items()}
 
     def set_aside(self, cells: Iterable[Cell]) -> dict[str, str]:
         """Take the cells with a fault out of those that are done; returns the fault of each by its id."""

@@ -23,7 +23,7 @@ from ...guidance.chain import Chain, ChainState
 from ...guidance.rules.kinds import Rule, Schedule
 from ...guidance.run import Run
 from ...guidance.side_by_side import Lane, batch_chain
-from ...trace.gram import GramRecord, recount
+from ...trace.gram import recount
 from ...trace.trace import Trace
 from .. import server
 from ..models import adapter
@@ -377,25 +377,19 @@ class SeparateDraws:
 
 def rows_of(trace: Trace, rows: slice, settings: Settings) -> Trace:
     """The record of one run of a batch, at its own scale: the batch has that of the run farthest from 1."""
-    rows_trace = trace.of_samples(rows)
-    steps = _recount_at_scale(rows_trace.steps, trace, own_scales(trace, settings))
+    one, header = trace.of_samples(rows), trace.header
+    state = ChainState(Run(tuple(header["sigmas"]), header["space"] == "flow"), ())
+    scales = [settings.chain.scale(state, sigma, settings.cfg) for sigma in trace.steps["sigma"].tolist()]
+    known = ~trace.steps["gamma"].isnan()
+    gamma = torch.where(known, torch.tensor(scales, dtype=torch.float64), torch.nan)
+
+    # D - G counted from the run's own scale
+    off = torch.where(known, trace.steps["gamma"] - gamma, 0.0)[:, None]
+    u, delta, moved = one.steps["sum"].unbind(dim=-1)
+    moved = moved + torch.where(off == 0, 0.0, off * delta)
+    recounted = {"gamma": gamma, "K": recount(one.record, off).K, "sum": torch.stack([u, delta, moved], dim=-1)}
+
     tensors = {name: value[rows] for name, value in trace.tensors.items() if name == "end"}
     of_run = {"cfg": settings.cfg, "seed": settings.seed, "chain": settings.chain.text, "lanes": {}}
-    return replace(rows_trace, header={**rows_trace.header, **of_run}, steps=steps, tensors=tensors, cross={})
-
-
-def own_scales(trace: Trace, settings: Settings) -> Tensor:  # -> [n] float64
-    """The scale that was in force at each step of one run of a batch."""
-    state = ChainState(Run(tuple(trace.header["sigmas"]), trace.header["space"] == "flow"), ())
-    scales = [settings.chain.scale(state, sigma, settings.cfg) for sigma in trace.steps["sigma"].tolist()]
-    return torch.tensor(scales, dtype=torch.float64)
-
-
-def _recount_at_scale(steps: Mapping[str, Tensor], trace: Trace, gamma: Tensor) -> dict[str, Tensor]:
-    """The steps with D - G counted from this scale.  trace: of the batch."""
-    off = torch.where(steps["gamma"].isnan(), 0.0, steps["gamma"] - gamma)[:, None]
-    record = recount(GramRecord(tuple(trace.header["vectors"]), steps["K"]), off)
-    u, delta, moved = steps["sum"].unbind(dim=-1)
-    moved = moved + torch.where(off == 0, 0.0, off * delta)
-    gamma = torch.where(steps["gamma"].isnan(), torch.nan, gamma)
-    return {**steps, "gamma": gamma, "K": record.K, "sum": torch.stack([u, delta, moved], dim=-1)}
+    steps = {**one.steps, **recounted}
+    return replace(one, header={**one.header, **of_run}, steps=steps, tensors=tensors, cross={})
