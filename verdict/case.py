@@ -401,7 +401,7 @@ def unguided_square(trace: Trace) -> Tensor:  # -> []
 
 
 def sampler_class(trace: Trace) -> str:
-    """The key of the class of samplers of a run, of CLASSES: whether any of its steps added noise, and how many it had.
+    """The key of the class of samplers of a run: whether any of its steps added noise, and how many there were.
 
     A record does not see the noise of every sampler: some draw for themselves. Such a run is of a class of its own,
     unless its steps follow the guided prediction to rounding, which leaves no room for noise.
@@ -411,5 +411,10 @@ def sampler_class(trace: Trace) -> str:
     noisy: bool | None = bool((trace.record.dot("noise", "noise") > 0).any())
     if not noisy and any(words in str(fact) for fact in facts for words in HIDDEN):
         noisy = False if bool(trace.steps["kappa"][steps].isfinite().all()) else None
-    kind, n = "unseen" if noisy is None else "sde" if noisy else "ode", int(steps.sum())
-    return f"{kind}-few" if n < FEW else f"{kind}-many" if n > MANY else kind
+    return class_of_sampler(noisy, int(steps.sum()))
+
+
+def class_of_sampler(noisy: bool | None, steps: int) -> str:
+    """The key of a class, one of CLASSES.  noisy: None where nobody saw. steps: whatever each of them evaluates"""
+    kind = "unseen" if noisy is None else "sde" if noisy else "ode"
+    return f"{kind}-few" if steps < FEW else f"{kind}-many" if steps > MANY else kind

@@ -8,8 +8,17 @@ import torch
 
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.gram import triangle
-from guidance_geometry.verdict.case import sampler_class
+from guidance_geometry.verdict.case import class_of_sampler, sampler_class
 from guidance_geometry.verdict.picks import CLASSES
+
+
+def test_a_class_is_noise_and_steps():
+    found = [class_of_sampler(noisy, steps) for noisy in (False, True, None) for steps in (1, 14, 15, 35, 36)]
+    assert found == ["ode-few"] * 2 + ["ode"] * 2 + ["ode-many"] + ["sde-few"] * 2 + ["sde"] * 2 + ["sde-many"] + [
+        *["unseen-few"] * 2, *["unseen"] * 2, "unseen-many",
+    ]  # fmt: skip
+    assert set(found) == set(CLASSES)
+
 
 HIDES = {
     "split": {"split": "noise not observable: their_sampler takes no noise_sampler; all of the move counts as step"},
@@ -18,31 +27,17 @@ HIDES = {
 }
 
 
-@pytest.mark.parametrize("sampler", ["euler", "ddpm", "unseen"])
-def test_a_class_is_noise_and_steps(sampler):
-    kind = {"euler": "ode", "ddpm": "sde", "unseen": "unseen"}[sampler]
-    runs = [exact_trace(4.0, batch=1, steps=n, sampler=sampler.replace("unseen", "ddpm")) for n in (2, 14, 15, 35, 36)]
-    runs = [hidden(run, "split") for run in runs] if sampler == "unseen" else runs
-    found = [sampler_class(run) for run in runs]
-    assert found == [f"{kind}-few", f"{kind}-few", kind, kind, f"{kind}-many"]
-    assert set(found) <= set(CLASSES)
-
-
 @pytest.mark.parametrize("why", HIDES)
 def test_a_sampler_whose_noise_was_lost_is_not_taken_for_a_deterministic_one(why):
     trace = exact_trace(4.0, batch=1, steps=16, sampler="ddpm")
     assert sampler_class(trace) == "sde"
-    assert sampler_class(hidden(trace, why)) == "unseen"
+    lost = replace(unmarked(trace), header={**trace.header, **HIDES[why]})
+    assert sampler_class(lost) == "unseen"
 
 
 def test_a_sampler_whose_every_step_follows_the_prediction_drew_nothing():
     trace = exact_trace(4.0, batch=1, steps=16)
     assert sampler_class(replace(trace, header={**trace.header, **HIDES["split"]})) == "ode"
-
-
-def hidden(trace, why):
-    """The same run, had nobody seen its noise."""
-    return replace(unmarked(trace), header={**trace.header, **HIDES[why]})
 
 
 def unmarked(trace):
