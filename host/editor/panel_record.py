@@ -70,10 +70,12 @@ def report_on(trace: Trace, user: str | None = None) -> dict:
 
 
 def _record_of_part(trace: Trace, vae: VAE | None, pictures: int, keep: Keep | None) -> dict:
-    fits = getattr(vae, "latent_channels", None) == trace.latent_shape[0]
-    if not pictures_of(trace, vae if fits else None).can_show(trace.latent_shape):
-        return run_record(trace) | {"pictures": {"note": f"This part ({trace.header[PART]}) has no pictures."}}
-    return run_record(trace) | {"pictures": keep_pictures_and_mix(trace, vae if fits else None, pictures, keep)}
+    own_vae = vae if getattr(vae, "latent_channels", None) == trace.latent_shape[0] else None
+    if pictures_of(trace, own_vae).can_show(trace.latent_shape):
+        shown = keep_pictures_and_mix(trace, own_vae, pictures, keep)
+    else:
+        shown = {"note": f"This part ({trace.header[PART]}) has no pictures."}
+    return run_record(trace) | {"pictures": shown}
 
 
 def keep_pictures_and_mix(trace: Trace, vae: VAE | None, pictures: int, keep: Keep | None) -> dict:

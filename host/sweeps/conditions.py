@@ -146,11 +146,11 @@ def aim_judge(energy: Energy | None, model: ModelPatcher, usual: Conditioning, p
     labels = labels_of(model, positive)
     if not isinstance(energy, LabelEnergy) or energy.kind != "label" or not all(labels) or not labels:
         return energy
-    judge_names = energy.classifier.labels
-    if same_labels(judge_labels(energy), [[label] for label in labels_of(model, usual)]):
+    judge_names, judged = energy.classifier.labels, judge_labels(energy)
+    asked = [[name.casefold() for name in names] for names in judged]
+    if asked == [[label.casefold()] for label in labels_of(model, usual)]:
         wanted = tuple((index,) for index in label_indices("\n".join(labels), judge_names, None, "judge"))
         return replace(energy, wanted=wanted)
-    judged = judge_labels(energy)
     for i in range(max(len(judged), len(labels))):  # both repeat to fill the batch
         names, label = judged[i % len(judged)], labels[i % len(labels)]
         if label.casefold() in map(str.casefold, judge_names) and label.casefold() not in map(str.casefold, names):
@@ -191,13 +191,6 @@ def list_labels(groups: list[list[str]]) -> str:
 def judge_labels(energy: LabelEnergy) -> list[list[str]]:
     """The labels that a judge asks for by name, of every picture."""
     return [[energy.classifier.labels[index] for index in indices] for indices in energy.wanted]
-
-
-def same_labels(first: list[list[str]], second: list[list[str]]) -> bool:
-    """Whether two lists of labels are the same; capitals do not matter."""
-    return [[name.casefold() for name in names] for names in first] == [
-        [name.casefold() for name in names] for names in second
-    ]
 
 
 def follow_prompt(energy: Energy | None, prompt: str, prompts: Iterable[str | None]) -> Energy | None:
