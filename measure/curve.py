@@ -21,12 +21,14 @@ VISIBLE = 1.4  # the first that is seen
 class Curve:
     """Measures at several values of a scale, of the same seeds and setting; the values rise.
 
-    variety: of the samples at each value, over that at the least; empty where it is not known.
+    variety: of the samples at each value, over that at the least; empty where it is not known. unguided: the value at
+    which nothing guides, such as 1 of cfg; None where no value is known to.
     """
 
     values: Sequence[float]
     points: Sequence[Measurement]
     variety: Sequence[Estimate] = ()
+    unguided: float | None = None
 
     def __post_init__(self):
         if len(self.values) != len(self.points) or len(self.points) < 2:
@@ -38,27 +40,39 @@ class Curve:
     @property
     def least(self) -> float:
         """The value at which the pictures are least strange."""
-        ratios = [point.ratio.value for point in self.points]
-        return self.values[ratios.index(min(ratios))]
+        return self.values[int(self._heights(self._sums.sum(dim=0)).argmin())]
 
     def mark(self, times: float) -> Estimate | None:
-        """The value from which on pictures are so many times as strange as at the least; None where none is.
+        """The value from which on pictures are so many times as strange as unguided ones; None where none is.
 
-        Between two values the logarithm of the ratio is taken as straight over that of the value, or over the value
-        itself where one is 0 or less.
+        A knob without a known unguided value is taken from its least strange one on. What guidance adds to a picture
+        grows with d, the distance from there, and the error with d and its square, so the mark is read off
+        ratio = r + a d + b d^2, where neither a nor b is below 0. They are fitted by least squares of relative errors
+        to the values up to the first that is visibly strange; far beyond it pictures break down, and no power holds.
         """
-        crossing = jackknife(self._sums, lambda sums: self._crossing(sums, math.log(times)))
-        return crossing.map(self._value) if math.isfinite(crossing.value) else None
+        near = self._near
+        if len(near) < 2:  # the next value is beyond all measure
+            return (
+                Estimate(self.values[near[0]], math.nan, math.nan) if near and near[0] + 1 < len(self.values) else None
+            )
+        mark = jackknife(self._sums, lambda sums: self._distance(sums, times, near)).exp()
+        mark = mark.map(lambda distance: max(self._origin + distance, self.values[0]))
+        return mark if mark.value <= self.values[-1] else None  # nan and inf are not
 
     def times_at(self, value: float) -> Estimate:
-        """How many times as strange pictures are at a value as at the least, between two values as above."""
+        """How many times as strange pictures are at a value as at the least; straight between two values, as above.
+
+        It is inf where the model expects no error.
+        """
         place, places = self._place(min(max(value, self.values[0]), self.values[-1])), self._places
         after = min(max(int((places < place).sum()), 1), len(places) - 1)
         share = float((place - places[after - 1]) / (places[after] - places[after - 1]))
+        shares = {at: part for at, part in ((after - 1, 1 - share), (after, share)) if part > 0}
 
         def rise(sums: Tensor) -> Tensor:
             height = self._heights(sums)
-            return torch.lerp(height[..., after - 1], height[..., after], share) - height.amin(dim=-1)
+            between = torch.stack([part * height[..., at] for at, part in shares.items()]).sum(dim=0)
+            return between - height.amin(dim=-1)
 
         return jackknife(self._sums, rise).exp()
 
@@ -97,16 +111,44 @@ class Curve:
             [v for point in self.points for level in fine(point.levels) for v in (level.error, level.expected)], dim=1
         )
 
-    def _heights(self, sums: Tensor) -> Tensor:  # [..., S 2 L] -> [..., S] ln of the ratio
-        pairs = sums.reshape(*sums.shape[:-1], len(self.points), -1, 2)
-        return (pairs[..., 0] / pairs[..., 1]).log().mean(dim=-1)
+    @property
+    def _origin(self) -> float:
+        """Where the distance of the fit is 0."""
+        return self.least if self.unguided is None else self.unguided
 
-    def _crossing(self, sums: Tensor, rise: float) -> Tensor:  # [..., S 2 L] -> [...] ln of the value, inf for none
-        height = self._heights(sums)
-        place = self._places.expand_as(height)
-        over = height - height.amin(dim=-1, keepdim=True) - rise
-        last = torch.where(over < 0, torch.arange(height.shape[-1]), -1).amax(dim=-1, keepdim=True)
-        at = (last + 1).clamp(1, height.shape[-1] - 1)  # last is -1 where a ratio is below 0
-        (low, high), (left, right) = ((v.gather(-1, at - 1), v.gather(-1, at)) for v in (over, place))
-        inside = left + (right - left) * (-low / (high - low)).clamp(0, 1)
-        return torch.where(last[..., 0] < height.shape[-1] - 1, inside[..., 0], torch.inf)
+    @property
+    def _near(self) -> list[int]:
+        """Which values are fitted: from the origin up to the first that is visibly strange, and those with a ratio."""
+        height, near = self._heights(self._sums.sum(dim=0)), []
+        for i in (i for i, value in enumerate(self.values) if value >= self._origin):
+            if not height[i].isfinite():
+                break
+            near.append(i)
+            if i > near[0] and height[i] - height[near].min() > math.log(VISIBLE):
+                break
+        return near
+
+    def _heights(self, sums: Tensor) -> Tensor:  # [..., S 2 L] -> [..., S] ln of the ratio, inf where none is expected
+        error, expected = sums.reshape(*sums.shape[:-1], len(self.points), -1, 2).unbind(dim=-1)
+        return torch.where(expected > 0, error / expected, torch.inf).log().mean(dim=-1)
+
+    def _distance(self, sums: Tensor, times: float, near: Sequence[int]) -> Tensor:  # [..., S 2 L] -> [...] ln d
+        """How far the mark lies from the origin, by the fit to some of the values: a d + b d^2 = (times - 1) r."""
+        ratio = self._heights(sums)[..., near].exp()
+        d = torch.tensor([self.values[i] - self._origin for i in near], dtype=torch.float64)
+        weight = ratio**-2 / (ratio**-2).sum(dim=-1, keepdim=True)
+
+        def mean(v: Tensor) -> Tensor:
+            return (weight * v).sum(dim=-1)
+
+        line, square, rise = (v - mean(v)[..., None] for v in (d, d * d, ratio))
+        xx, xy, yy = mean(line * line), mean(line * square), mean(square * square)
+        xr, yr = mean(line * rise), mean(square * rise)
+        a, b = ((one * own - other * xy) / (xx * yy - xy * xy) for one, own, other in ((xr, yy, yr), (yr, xx, xr)))
+        no_line = (a < 0) | (len(near) < 3)  # two values tell one of both
+        a, b = (
+            torch.where(no_line, 0, torch.where(b < 0, xr / xx, a)).clamp(min=0),
+            torch.where(no_line, yr / yy, b).clamp(min=0),
+        )
+        above = (times - 1) * (mean(ratio) - a * mean(d) - b * mean(d * d))
+        return (2 * above / (a + (a * a + 4 * b * above).sqrt())).log()

@@ -256,7 +256,7 @@ def measure_curve(traces: Sequence[Trace], knob: str, when: str) -> MeasuredCurv
     besides = {beside_of(trace.header) for row in rows for trace in row}
     if knob == CFG and len(besides) > 1:
         raise ValueError(SEVERAL.format(" and ".join(sorted(besides))))
-    curve = Curve([*runs], points, _varieties(rows))
+    curve = Curve([*runs], points, _varieties(rows), UNGUIDED.get(knob))
     return MeasuredCurve(knob, name, when, curve, besides.pop() if len(besides) == 1 else "")
 
 
@@ -316,7 +316,7 @@ def _curve(claims: Mapping[str, Any], where: str) -> MeasuredCurve:
     try:
         if len(known) < len(points):
             raise ValueError("a measure is not what a trace holds.")
-        curve = Curve(claims["values"], known, varieties)
+        curve = Curve(claims["values"], known, varieties, UNGUIDED.get(claims["knob"]))
     except ValueError as error:
         raise ValueError(f"{where}: {error} {REMEDY}") from error
     return MeasuredCurve(

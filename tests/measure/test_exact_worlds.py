@@ -1,6 +1,7 @@
 """On exact mixtures the measure is what its formulas say: 1 for what the model draws, 0 without the prompt."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -174,14 +175,50 @@ def at(ratio, count=12, strength=1.0):
     return Measurement([Level(sigma, strength * spread, spread, ratio * spread, spread) for sigma in LEVELS])
 
 
-def test_a_curve_names_where_the_ratio_has_risen_so_much_above_its_least():
-    curve = Curve((1.0, 2.0, 4.0, 8.0, 16.0), [at(ratio) for ratio in (1.2, 1.0, 1.0, 1.21, 1.21**2)])
-    assert curve.mark(1.1) == pytest.approx((4 * 2**0.5,) * 3)
-    assert curve.mark(1.21) == pytest.approx((8.0,) * 3)
-    assert curve.mark(1.5) is None
-    uneven = Curve((1.0, 2.0, 4.0, 8.0), [at(ratio) for ratio in (1.0, 1.13, 1.0, 1.21)])
-    assert uneven.mark(1.1) == pytest.approx((4 * 2**0.5,) * 3), "not the chance rise before"
-    assert Curve((1.0, 2.0), [at(1.3), at(1.0)]).mark(1.1) is None, "it only falls"
+VALUES = (1.0, 1.5, 2.5, 4.0, 6.0, 9.0, 14.0)
+
+
+def rising(a, b, values=VALUES, odd=()):
+    """A curve whose ratio is 0.9 (1 + a d + b d^2), d = value - 1, times what is odd at each value."""
+    ratios = [0.9 * (1 + a * (value - 1) + b * (value - 1) ** 2) for value in values]
+    return Curve(values, [at(ratio * times) for ratio, times in zip(ratios, odd or [1.0] * 7, strict=False)], (), 1.0)
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.0, 0.005), (0.05, 0.0), (0.02, 0.01)])
+def test_a_mark_is_where_the_ratio_has_risen_so_much_whatever_values_were_asked(a, b):
+    for values, times in product((VALUES, (1.0, 2.5, 14.0), VALUES[1:]), (1.1, 1.4)):
+        mark = rising(a, b, values).mark(times)
+        d = mark.value - 1
+        assert a * d + b * d**2 == pytest.approx(times - 1)
+        assert mark.low == pytest.approx(mark.high), "every picture says the same"
+    assert rising(a, b, (1.0, 1.1)).mark(1.1) is None, "beyond what was measured"
+
+
+def test_chance_at_one_value_hardly_moves_the_marks():
+    for i in range(len(VALUES)):
+        for times in (1.1, 1.4):
+            mark = rising(0.0, 0.005, odd=[0.95 if i == j else 1.0 for j in range(len(VALUES))]).mark(times)
+            assert mark.value == pytest.approx(rising(0.0, 0.005).mark(times).value, rel=0.15)
+
+
+def test_a_curve_that_falls_or_stays_has_no_mark_and_a_knob_without_an_unguided_value_begins_at_its_least():
+    assert Curve((1.0, 2.0), [at(1.3), at(1.0)]).mark(1.1) is None
+    assert Curve((1.0, 2.0), [at(1.3), at(1.0)], (), 1.0).mark(1.1) is None
+    assert Curve((1.0, 2.0, 4.0), [at(1.0)] * 3, (), 1.0).mark(1.1) is None
+    assert Curve((-1.0, 0.0, 1.0, 2.0), [at(ratio) for ratio in (1.3, 1.0, 1.1, 1.4)]).mark(1.1).value == pytest.approx(
+        1
+    )
+
+
+def test_a_value_at_which_no_error_is_expected_is_beyond_all_measure():
+    blown = at(3.0)
+    blown.levels[-1] = blown.levels[-1]._replace(expected=-blown.levels[-1].expected)
+    curve = Curve((1.0, 2.0, 4.0, 8.0), [at(1.0), at(1.2), blown, blown], (), 1.0)
+    assert (curve.least, curve.times_at(2.0).value, curve.times_at(4.0).value) == (1, pytest.approx(1.2), math.inf)
+    assert curve.mark(1.1).value == pytest.approx(1 + 0.5**0.5)
+    assert curve.mark(1.4).value == pytest.approx(1 + 2**0.5)
+    marks = [Curve((1.0, 4.0), [at(1.0), blown], (), 1.0).mark(times) for times in (1.1, 1.4)]
+    assert [(mark.value, math.isnan(mark.low)) for mark in marks] == [(1.0, True)] * 2, "somewhere between"
 
 
 def test_a_curve_says_how_strange_a_value_is_and_which_one_shows_the_prompt_so_strongly():
