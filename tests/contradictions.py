@@ -26,7 +26,7 @@ NEVER = {  # a sentence, and what does not go with it
     "half.equal": ("half.clipped", "half.beyond"),
     "half.strange": ("half.clipped", "half.beyond"),
 }
-AGAINST_GREEN = {"why.burns", "why.clipped", "why.beyond", "why.long"}
+AGAINST_GREEN = {"why.burns", "why.clipped", "why.beyond", "why.long", "why.strange", "why.strange.endless"}
 SAME_PICTURE = ("half.same", "half.all", "half.some", "half.close.some")
 
 
@@ -58,9 +58,7 @@ def _of_clipping(told):
 def _of_green(report, ids):
     """What a green answer may not stand beside."""
     if report.answer.colour == "fine":
-        yield from (
-            f"fine, and {name}" for name in ("why.burns", "why.clipped", "why.beyond", "why.long") if name in ids
-        )
+        yield from (f"fine, and {name}" for name in sorted(AGAINST_GREEN & ids))
         if report.answer.against == "nothing":
             yield "fine, and compared with nothing"
 

@@ -14,6 +14,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..measure.curve import VISIBLE
+from ..measure.estimates import surely_stranger
+from ..measure.measurement import Measurement, measurement_of
 from ..trace.gram import point
 from ..trace.guidance_effect import GUIDANCE, EffectiveScale, alike, cfg_of, push_shares, rounding
 from ..trace.metrics import FLOOR_FACTOR, ratio
@@ -242,6 +245,18 @@ class Case:
         named = {key: liked_of(self.curves[key], picks.of_class(self.sampler, key))
                  for key, picks in known.items() if picks and key in self.curves}  # fmt: skip
         return {key: liked for key, liked in named.items() if liked}
+
+    @cached_property
+    def own_measure(self) -> Measurement | None:
+        """What the model said of the pictures of this very run."""
+        return measurement_of(self.trace.header)
+
+    @property
+    def strange(self) -> bool:
+        """Whether the model surely finds them visibly strange, as far as the measure applies to it."""
+        own, gates = self.own_measure, [curve.gate for curve in self.curves.values()]
+        applies = self.whole and all(gate is None or gate.applies for gate in gates)
+        return applies and own is not None and surely_stranger(own.levels, VISIBLE)
 
     def value_within(self, low: float, high: float) -> float | None:
         """A value to take from a range of the knob: the one that liked pictures name, else the middle."""

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ..measure.curve import MEASURABLE, VISIBLE
+from ..measure.measurement import Measurement
 from ..trace.gram import VECTORS
 from ..trace.guidance_effect import EffectiveScale
 from ..trace.record import round_digits
@@ -48,6 +49,14 @@ LONG = 1.5  # times the size of clean data, at which no answer is green
 COLOUR_OF = {"above": ABOVE, "inside": FINE}  # of a place beside what somebody chose
 MOST_TRIED = 2  # sentences on who chose what
 MOST_PLAIN = 3  # sentences of `why`
+UNKNOWN = {  # headlines of runs of which nothing is known but their own numbers
+    "head.unmeasured",
+    "head.unmeasured.any",
+    "head.measured.beyond",
+    "head.refused",
+    "head.unsure",
+    "head.unsure.alike",
+}
 HELP = "help."  # how the ids of what would help begin
 KNOWN = {"en": "How we know:", "zh": "\u4f9d\u636e\uff1a"}  # above the numbers
 AGAINST = ("picks", "measured", "nothing")
@@ -239,15 +248,31 @@ def report_of(
 
 
 def _without_contradiction(case: Case, answer: Answer) -> Answer:
-    """Nothing is green, and nothing passes for merely unmeasured, that the run's own numbers contradict."""
-    if answer.colour != FINE and answer.headline.id != "head.unmeasured":
+    """Nothing is green, and nothing passes for merely unknown, that the run's own numbers contradict."""
+    unknown = answer.headline.id in UNKNOWN
+    if answer.colour != FINE and not unknown and answer.headline.id != "head.measured.calm":
         return answer
+    if unknown and (burnt := _too_long(case)):
+        return burnt
+    strange = [_why_strange(case.own_measure)] if case.own_measure and case.strange else []
     clipped, size = clipped_share(case.trace) or 0.0, case.sigma_data
     beyond = say("why.clipped" if case.trace.pixels else "why.beyond", percent=percent(clipped))
-    reasons = [beyond] if clipped > CLIPPED else []
-    reasons += [say("why.long", times=about(case.features.end / size))] if case.features.end > LONG * size > 0 else []
-    reasons += [_why_burns(case)] if case.burns else []
-    return replace(answer, colour=UNCLEAR, reasons=(*reasons, *answer.reasons)) if reasons else answer
+    large = [beyond] if clipped > CLIPPED else []
+    large += [say("why.long", times=about(case.features.end / size))] if case.features.end > LONG * size > 0 else []
+    large += [_why_burns(case)] if case.burns else []
+    if not (strange or large):
+        return answer
+    headline = (say("head.strange") if strange else say("head.large")) if unknown else answer.headline
+    return replace(answer, headline=headline, colour=UNCLEAR, reasons=(*strange, *large, *answer.reasons))
+
+
+def _why_strange(own: Measurement) -> Sentence:
+    """How strange the model finds the pictures of this very run."""
+    ratio = own.ratio
+    if not math.isfinite(ratio.value):
+        return say("why.strange.endless")
+    low, high = ("?" if math.isnan(end) else about(end) for end in ratio[1:])
+    return say("why.strange", times=about(ratio.value), low=low, high=high, sure=VISIBLE)
 
 
 def _name_remedy(answer: Answer, knob: RunKnob) -> Answer:
@@ -500,6 +525,8 @@ def _unsure(measured: MeasuredCurve, knob: RunKnob) -> Sentence:
     curve = measured.curve
     value = min(max(knob.value or 0.0, curve.values[0]), curve.values[-1])
     times = about(curve.times_at(value).value)
+    if times == "inf":
+        return say("head.strange")
     facts = {
         "knob": replace(knob, value=value).words,
         "pictures": measured.pictures,
@@ -518,6 +545,8 @@ def _why_measured(measured: MeasuredCurve, name: str, value: float) -> Sentence:
     facts = {"when": measured.when, "pictures": measured.pictures, "count": len(curve.values), "name": name}
     facts |= {"value": value, "times": about(times.value), "least": curve.least, "low": low, "high": high}
     facts |= {"strength": about(curve.points[at].strength.value), "near": near}
+    if math.isinf(times.value):
+        return say("why.measured.endless", **facts)
     varied = curve.variety[at].value if curve.variety else math.nan
     more = say("why.measured.variety", variety=about(varied)) if math.isfinite(varied) else None
     return replace(say("why.measured.alike" if facts["times"] == "1" else "why.measured", **facts), then=more)

@@ -25,6 +25,7 @@ ADVICE = f"check the network: the weights of {WHEEL.package} are fetched from th
 WEIGHTS = "eqx_{}_ScoreNet{}.eqx"  # of a survey and a side
 SURVEYS = {"hsc": "Hyper Suprime-Cam", "ZTF": "Zwicky Transient Facility"}
 PATCH, WIDTH, BLOCKS, LAST = 4, 64, 4, 10.0
+STEPS = 25
 HIGHEST, LOWEST = math.sqrt(math.expm1(LAST)), 0.1  # noise levels, sigma^2 = exp(t) - 1
 
 
@@ -84,9 +85,9 @@ class Galaxies:
         alpha = math.exp(-t / 2)
         return x - math.expm1(-t) / alpha * self.scores[cond or self.other](alpha * x, t)
 
-    def draw(self, scale: float, count: int, seed: int = 0, steps: int = 25) -> Tensor:
+    def draw(self, scale: float, count: int, seed: int = 0, steps: int = STEPS) -> Tensor:
         """Pictures at a scale, by Euler steps."""
-        levels = [*torch.linspace(math.log(HIGHEST), math.log(LOWEST), steps).exp().tolist(), 0.0]
+        levels = noise_levels(steps)
         noise = torch.randn(count, *self.shape, generator=torch.Generator().manual_seed(seed))
 
         def guide(x: Tensor, sigma: float) -> Tensor:
@@ -94,3 +95,8 @@ class Galaxies:
             return c if scale == 1 else torch.lerp(self(x, sigma), c, scale)
 
         return gg.sample(guide, HIGHEST * noise, levels)
+
+
+def noise_levels(steps: int = STEPS) -> list[float]:
+    """From the noisiest to 0, evenly in the logarithm."""
+    return [*torch.linspace(math.log(HIGHEST), math.log(LOWEST), steps).exp().tolist(), 0.0]

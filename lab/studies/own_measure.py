@@ -77,7 +77,7 @@ def along_cfg(denoiser: gg.NetworkDenoiser, count: int) -> Iterator[tuple]:
         spread = variety(flat(x), flat(plain), labels_of(x))
         numbers = (f"{seen['accuracy']:.1%}", f"{seen['frechet']:.2f}", f"{seen['classwise']:.2f}")
         yield (f"{scale:g}", points[-1].strength.text, points[-1].ratio.text, f"{spread.value:.2f}", *numbers)
-    curve = Curve(SCALES, points)
+    curve = Curve(SCALES, points, (), 1.0)
     yield ("first measured", *[""] * 5, mark_in_words(curve.mark(MEASURABLE)))
     yield ("first seen", *[""] * 5, mark_in_words(curve.mark(VISIBLE)))
 

@@ -53,8 +53,18 @@ def real(denoiser: Any, count: int) -> Tensor:
     if isinstance(denoiser, Sloppy):
         labels, generator = torch.arange(count) % LABELS, torch.Generator().manual_seed(9)
         return denoiser.exact.mixture.sample(count, labels, generator).float()
+    return encoded(denoiser, validation_pictures(count))
+
+
+def validation_pictures(count: int) -> Tensor:  # -> [B, 3, H, W]
+    """Pictures that no model learned from, every label in turn."""
     pixels = torch.from_numpy(images_of(np.asarray(Image.open(VALIDATION)))[:count])
-    pictures, space = pixels.permute(0, 3, 1, 2) / 127.5 - 1, denoiser.spec.latents
+    return pixels.permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def encoded(denoiser: gg.NetworkDenoiser, pictures: Tensor) -> Tensor:
+    """Pictures in the space of a model."""
+    space = denoiser.spec.latents
     if denoiser.vae is None:
         return pictures
     shift, scale = (torch.tensor(one)[:, None, None] for one in (space.shift, space.scale))
@@ -90,11 +100,11 @@ class Found:
         self.best = [SCALES[int(np.argmin(column))] for column in zip(*self.costs, strict=True)]
         x = real(denoiser, REAL)
         liked = gg.measure(denoiser, x, labels_of(x), draws=1)
-        self.strength, curve = liked.strength, Curve(SCALES, points)
+        self.strength, curve = liked.strength, Curve(SCALES, points, (), 1.0)
         sets = [part_of(liked, start, start + FEW).strength.value for start in range(0, REAL, FEW)]
         self.named = {LIKED: [curve.value_of(strength) for strength in sets]}
         self.named |= {rule: [value] for rule, value in rules_of(curve).items()}
-        rest = Curve(SCALES, [part_of(point, FEW, measured) for point in points])
+        rest = Curve(SCALES, [part_of(point, FEW, measured) for point in points], (), 1.0)
         self.hidden = [rest.value_of(part_of(point, 0, FEW).strength.value) for point in points]
 
     def regret(self, rule: str) -> list[float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,6 +32,10 @@ WRONG = (0.1, 0.3)  # shares of labels
 HEAD = (
     "world | strength | ratio | strength without the prompt | of right labels: strength | ratio | "
     "held: strength | ratio | without"
+)
+NEGATIVE = (
+    "world | strength of the prompt's samples | without a label | of the negative's | held: prompt | negative | "
+    "of the prompt's: ratio"
 )
 
 
@@ -109,6 +114,26 @@ def exact_world(shape: tuple[int, ...], batches: int, wrong: float) -> tuple[str
     return (*(f"{value:.3f}" for value in means[:5]), *(f"{share:.0%}" for share in means[5:]))
 
 
+def with_a_negative(shape: tuple[int, ...], batches: int) -> tuple[str, ...]:
+    """What is said where the negative is another label and not the empty one, as a negative prompt that says something.
+
+    u is then the mean of that label's samples, so strength is 1 for samples of the prompt and 0 for the negative's.
+    """
+    world, rows = gg.make_mixture(shape, CLASSES, seed=0), []
+    denoiser, labels = gg.ExactDenoiser(world), torch.arange(PICTURES) % CLASSES
+    negative = (labels + 1) % CLASSES
+    ask = partial(gg.measure, denoiser, cond=labels.tolist(), uncond=negative.tolist())
+    for seed in range(batches):
+        generator = torch.Generator().manual_seed(seed)
+        samples = (world.sample(PICTURES, one, generator).float() for one in (labels, None, negative))
+        own, free, other = (ask(x=x, seed=seed) for x in samples)
+        held = [e.low <= true <= e.high for e, true in ((own.strength, 1), (other.strength, 0))]
+        values = (own.strength.value, free.strength.value, other.strength.value, *map(float, held), own.ratio.value)
+        rows.append(values)
+    means = torch.tensor(rows).mean(dim=0).tolist()
+    return (*(f"{value:.3f}" for value in means[:3]), *(f"{share:.0%}" for share in means[3:5]), f"{means[5]:.3f}")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -120,6 +145,8 @@ def main() -> None:
         for wrong in (0.0, *WRONG):
             rows = ((name, *exact_world(shape, given.batches, wrong)) for name, shape in WORLDS.items())
             print(f"\n{wrong:.0%} of the labels wrong\n\n{table(HEAD, rows)}", flush=True)
+        rows = ((name, *with_a_negative(shape, given.batches)) for name, shape in WORLDS.items())
+        print(f"\nThe negative is another label\n\n{table(NEGATIVE, rows)}", flush=True)
         pocket = gg.load_denoiser("pocket-1")
         x = draw(pocket, SCALE, given.pictures)
         drawn = {name: change(x) for name, change in CHANGES.items()} | {"smoothed 8 times": smoothed(pocket, x)}

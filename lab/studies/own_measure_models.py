@@ -1,13 +1,15 @@
 """Which models the model's own measure applies to: whole ones, damaged ones, and ones that are read in a wrong way.
 
-Every model draws pictures at cfg 1 and is asked about them, as the gate does; then galaxy networks, which nobody here
-trained, are guided too far. `python lab own_measure_models` prints the tables of docs/own-measure.md.
+Every model draws pictures at cfg 1 and is asked about them, as the gate does. Then galaxy networks, which nobody here
+trained, are guided too far, and it is counted what the headline of a report says of such runs.
+`python lab own_measure_models` prints the tables of docs/own-measure.md.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,14 +19,17 @@ from torch import Tensor
 
 from ... import library as gg
 from ...measure.gate import Gate
-from ...measure.measurement import Measurement
+from ...measure.measurement import MEASURED, Measurement
+from ...verdict.measured import ModelCurves, measure_curve
 from ..markdown import table
-from .galaxies import Galaxies
+from .galaxies import HIGHEST, Galaxies, noise_levels
 from .own_measure import BATCH, MODELS, labels_of
 
 STEPS, SURVEY = 20, "hsc"
 RANK, LENGTH = 4, 0.05  # of a LoRA of random directions, and its length at strength 1 over that of the weight
 SCALES = (1.0, 1.2, 1.5, 2.0)
+GUIDED, SEEDS, EACH = (1.0, 1.2, 1.5, 2.0, 4.0, 8.0, 16.0), 12, 4  # of the runs that are reported; pictures of each
+NAMED = {"head.burns", "head.strange", "head.large", "head.measured.seen"}  # headlines that name a blow-up
 Predict = Callable[[Any, Tensor, float, Any], Tensor]
 Draw = Callable[..., Tensor]
 
@@ -141,6 +146,36 @@ def galaxy_rows(count: int) -> Iterator[tuple[str, ...]]:
             yield f"{side} x {side}, cfg {scale:g}", point.strength.text, point.ratio.text, times
 
 
+def galaxy_runs() -> list[list[gg.Trace]]:
+    """Recorded runs at every scale, of the same seeds, with what the model said of their pictures."""
+    denoiser, levels, runs = Galaxies(32, SURVEY), noise_levels(), []
+    for scale in GUIDED:
+        runs.append([])
+        for seed in range(SEEDS):
+            recording = gg.record(denoiser, levels, SURVEY, gamma=scale, capture="numbers", seed=seed)
+            noise = torch.randn(EACH, *denoiser.shape, generator=torch.Generator().manual_seed(seed))
+            x = gg.sample(recording, HIGHEST * noise, levels)
+            trace, said = recording.finish(x), gg.measure(denoiser, x, SURVEY, draws=1)
+            runs[-1].append(replace(trace, header={**trace.header, MEASURED: said.sums()}))
+    return runs
+
+
+def named_rows() -> Iterator[tuple[str, ...]]:
+    """In how many runs the headline names that guidance was too strong: by the record, by its measure, by a curve."""
+    runs = galaxy_runs()
+    curves = ModelCurves("galaxies", "", (measure_curve([run for row in runs for run in row], "cfg", "today"),))
+    for scale, row in zip(GUIDED, runs, strict=True):
+        alone = [replace(run, header={**run.header, MEASURED: {}}) for run in row]
+        reports = (
+            [run.report() for run in alone],
+            [run.report() for run in row],
+            [run.report(curves) for run in alone],
+        )
+        counts = (sum(one.answer.headline.id in NAMED for one in each) for each in reports)
+        green = sum(one.answer.colour == "fine" for each in reports[:2] for one in each)
+        yield f"{scale:g}", *(f"{count} of {SEEDS}" for count in counts), f"{green}"
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -153,6 +188,8 @@ def main() -> None:
             print("\n" + table(head, rows(name, given.pictures)), flush=True)
         head = "galaxies | prompt strength | denoising ratio | times as strange as at cfg 1"
         print("\n" + table(head, galaxy_rows(given.pictures)), flush=True)
+        head = "galaxies, cfg | named by the record alone | the run measured | a curve of the model | green without it"
+        print("\n" + table(head, named_rows()), flush=True)
 
 
 if __name__ == "__main__":

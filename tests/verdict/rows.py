@@ -160,13 +160,21 @@ def measured(ratios=(1.0, 1.0, 1.2, 1.6), values=(1.0, 2.0, 4.0, 8.0), knob="cfg
     strength, expected = (change.get(name, 1.0) * one for name in ("strength", "expected"))
     points = []
     for i, ratio in enumerate(ratios):
-        error = ratio * (share.flip(0) if i % 2 else share)
-        along = strength + i * change.get("rising", 0.0)
-        levels = [Level(sigma, along, one, error, expected) for sigma in LEVELS]
+        error = (3.0 if ratio == math.inf else ratio) * (share.flip(0) if i % 2 else share)
+        along, hopeless = strength + i * change.get("rising", 0.0), ratio == math.inf
+        levels = [Level(sigma, along, one, error, -expected if hopeless else expected) for sigma in LEVELS]
         points.append(Measurement(levels, setting_of(header)))
     curve = Curve(values, points, [Estimate(value, value, value) for value in variety])
     found = MeasuredCurve(knob, knob, "2026-11-12", curve, beside_of(header))
     return Known(curves=(ModelCurves("m", HASH, (found,)),))
+
+
+def asked(trace, ratio, expected=1.0):
+    """A run whose model was asked about its own pictures: so strange, each a little more or less."""
+    rows = [[1.0 + 0.1 * b for b in range(trace.batch)] for _ in LEVELS]
+    sums = {"along": rows, "length": rows, "error": [[ratio * v for v in row] for row in rows]}
+    sums["expected"] = [[expected * v for v in row] for row in rows]
+    return headed(trace, measured={"evaluations": 24, "sigmas": [*LEVELS], **sums})
 
 
 def with_lora(*on):
@@ -223,6 +231,22 @@ OF_CURVES = {
     "measured beside a gradient": lambda: report(steered(weight=1.0), measured(knob=STEERS, of=steered())),
     "measured of a part of a run": lambda: report(part_of(run(8.0), 0, 16), measured()),
     "unmeasured, and long": lambda: report(headed(run(1.5), sigma_data=0.2)),
+    "head.large": lambda: report(headed(run(1.5), sigma_data=0.012)),
+    "beyond what was measured, and long": lambda: report(
+        headed(run(8.0), sigma_data=0.1), measured((1.0, 1.1), (1.0, 2.0))
+    ),
+    "beyond what was measured, and burnt": lambda: report(run(BURNT), measured((1.0, 1.1), (1.0, 2.0))),
+    "head.strange": lambda: report(asked(run(2.0), 2.55)),
+    "why.strange.endless": lambda: report(asked(run(2.0), 3.0, expected=-1.0)),
+    "asked, of one picture": lambda: report(asked(run(2.0, batch=1), 2.9)),
+    "asked, and no stranger than can be": lambda: report(asked(run(2.0), 1.3)),
+    "asked, and so at cfg 1": lambda: report(asked(run(1.0), 2.55)),
+    "asked, of a model to which the measure does not apply": lambda: report(
+        asked(run(), 2.5), measured((2.0, 2.0), (1.0, 2.0))
+    ),
+    "asked inside picks": lambda: report(asked(run(), 2.55), LIKED),
+    "asked, and calm by the curve": lambda: report(asked(run(2.0), 2.55), measured()),
+    "why.measured.endless": lambda: report(run(4.0), measured((1.0, 1.2, math.inf), (1.0, 2.0, 4.0))),
     "measured, and clipped": lambda: report(clipped(run(1.5), 0.5), measured()),
     "measured, and beyond the range": lambda: report(clipped(latents(run(1.5)), 0.5), measured(of=latents(run()))),
     "measured, and burnt": lambda: report(run(BURNT), measured((1.0, 1.0), (1.0, 50.0))),

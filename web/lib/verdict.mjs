@@ -7,7 +7,7 @@ import { greatest, least, nth, number, sentenceIn, span } from "./words.mjs";
 const SIGNS = { fine: "\u2713", above: "\u25b2", unclear: "?", off: "\u2013" };
 
 const MOST_WHY = 3; // sentences
-const UNMEASURED = "head.unmeasured"; // nothing is known of the model
+const UNMEASURED = /^head\.(unmeasured|strange|large)$/; // nothing is known of the model but this run
 const ERRAND = /^help\.(use|half)/; // "queue the same seed and compare"
 
 /** -> {colour, sign, headline, why, errand, reasons, findings: [sentence, ...], suggested} in a language; null without a report.
@@ -48,5 +48,5 @@ export function verdictSoFar(run, range, t) {
 export function scaleToSee(report) {
   const { suggested = null, colour, headline } = report ?? {};
   if (suggested !== null) return suggested;
-  return colour === "above" || headline?.id === UNMEASURED ? halfValue(knobOf({ report, cfg: report.cfg })) : null;
+  return colour === "above" || UNMEASURED.test(headline?.id ?? "") ? halfValue(knobOf({ report, cfg: report.cfg })) : null;
 }
