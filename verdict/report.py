@@ -47,16 +47,11 @@ FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
 CLIPPED = 0.25  # share of values beyond what a picture can show, at which no answer is green
 LONG = 1.5  # times the size of clean data, at which no answer is green
 COLOUR_OF = {"above": ABOVE, "inside": FINE}  # of a place beside what somebody chose
+MOST_TIMES = 100  # as strange, beyond which the number says no more
 MOST_TRIED = 2  # sentences on who chose what
 MOST_PLAIN = 3  # sentences of `why`
-UNKNOWN = {  # headlines of runs of which nothing is known but their own numbers
-    "head.unmeasured",
-    "head.unmeasured.any",
-    "head.measured.beyond",
-    "head.refused",
-    "head.unsure",
-    "head.unsure.alike",
-}
+# headlines of runs of which nothing is known but their own numbers; a model that the gate refuses has other troubles
+UNKNOWN = {"head.unmeasured", "head.unmeasured.any", "head.measured.beyond"}
 HELP = "help."  # how the ids of what would help begin
 KNOWN = {"en": "How we know:", "zh": "\u4f9d\u636e\uff1a"}  # above the numbers
 AGAINST = ("picks", "measured", "nothing")
@@ -524,9 +519,8 @@ def _unsure(measured: MeasuredCurve, knob: RunKnob) -> Sentence:
     """What so few pictures show that they do not tell whether the measure applies."""
     curve = measured.curve
     value = min(max(knob.value or 0.0, curve.values[0]), curve.values[-1])
-    times = about(curve.times_at(value).value)
-    if times == "inf":
-        return say("head.strange")
+    strange = curve.times_at(value).value
+    times = about(strange) if strange < MOST_TIMES else f">{MOST_TIMES}"  # inf where no error is expected
     facts = {
         "knob": replace(knob, value=value).words,
         "pictures": measured.pictures,

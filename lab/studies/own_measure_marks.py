@@ -71,11 +71,13 @@ def own_pictures(name: str, count: int, folder: Path | None) -> Curve:
         file = folder / f"{name}.{part:02}.json" if folder else None
         if file is None or not file.is_file():
             samples = (draw(denoiser, scale, min(PART, count - PART * part), seed=10 + part) for scale in SCALES)
-            points = [gg.measure(denoiser, x, labels_of(x), draws=1, seed=SEED + part) for x in samples]
+            asked = (gg.measure(denoiser, x, labels_of(x), draws=1, seed=SEED + part) for x in samples)
+            points = [replace(point, setting={}) for point in asked]  # which differs where it was read from a file
             if file:
                 write_atomically(file, [json.dumps([{MEASURED: point.sums()} for point in points]).encode()])
         else:
-            points = [point for sums in json.loads(file.read_text()) if (point := measurement_of(sums))]
+            read = (measurement_of(sums) for sums in json.loads(file.read_text()))
+            points = [replace(point, setting={}) for point in read if point]
         curves.append(points)
     return Curve(SCALES, [first.joined(*more) for first, *more in zip(*curves, strict=True)], (), 1.0)
 

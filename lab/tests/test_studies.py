@@ -102,11 +102,25 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
             "write_pixels": lambda *given: None,
         },
     ),
-    "own_measure_marks": (
+    "own_measure_lora": (
         ["--pictures", "10"],
+        "pocket-flow-1, LoRA at | tint | prompt strength",
+        "own-measure.md",
+        {"MODELS": ("pocket-flow-1",), "STEPS": 2, "STRENGTHS": (0.0, 1.0), "LEARNED": 20},
+    ),
+    "own_measure_marks": (
+        ["--pictures", "10", "--own", "6"],
         "made by | cfg 1 | cfg 4 | cfg 9",
         "own-measure.md",
-        {"MODELS": ("pocket-flow-1",), "WAYS": {"Heun, 4 steps": (heun, 4)}},
+        {
+            "MODELS": ("pocket-flow-1",),
+            "WAYS": {"Heun, 4 steps": (heun, 4)},
+            "SCALES": (1.0, 4.0, 9.0),
+            "SHOWN": (0, 1, 2),
+            "COUNTS": (3,),
+            "PAIRS": 5,
+            "PART": 3,
+        },
     ),
     "own_measure_models": (
         ["--pictures", "10"],
@@ -117,6 +131,7 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
             "WRONG": {},
             "WEIGHTS": {"doubled": lambda w, _: 2 * w},
             "galaxy_rows": lambda _: [],
+            "named_rows": list,
         },
     ),
     "paper_steps": (
