@@ -6,8 +6,8 @@ methods `init` and `step`, so that another pack can put its own rule on the wire
 In a run a `Runner` follows the chain, evaluation by evaluation: `begin`, `needs`, `guide`. Whoever evaluates, a host or
 a function, does so between `needs` and `guide`.
 
-No rule waits for the device, but for `reuse`. Where a device has no float64, a chain with a rule of somebody else acts
-on the CPU: a step waits for one copy of what it reads, and one of what it makes.
+No rule waits for the device, but for `reuse` and `economy`. Where a device has no float64, a chain with a rule of
+somebody else acts on the CPU: a step waits for one copy of what it reads, and one of what it makes.
 """
 
 from __future__ import annotations
@@ -363,6 +363,11 @@ class Runner:
             whole = p.cond if untouched else self.packing.join(guided)
         self.stage = "reuse" if p.uncond is None and whole is not p.cond else ""
         return whole
+
+    def remarks(self) -> list[str]:
+        """What the rules have to say of a run that has ended, of each part.  Waits for the device where one has."""
+        links = [(state, link) for state in self.following for link in self.chain.links]
+        return [remark for state, link in links if (remark := link.rule.remark(state.rules[link.place]))]
 
     def _guide_parts(self, parts: list[Predictions]) -> tuple[list[Tensor], list[ChainState]]:
         """D of each part, and the states with which the next outer step begins: its first evaluation makes them."""

@@ -93,6 +93,10 @@ class Guided:
             log_probs={answer.name: answer.log_prob for answer in answers},
         )
 
+    def sentences(self) -> list[str]:
+        """Sentences for the trace."""
+        return [*self.runner.remarks(), *self.gradients.sentences()]
+
     def _denoise(self, x: Tensor, both: bool) -> Denoised:
         """D without gradients.  both: u is evaluated, also where the chain needs c alone."""
         runner = self.runner
@@ -219,7 +223,7 @@ class Recording:
     def _facts(self, accumulator: Accumulator) -> dict[str, Any]:
         lost, dtype = self.recorder.lost_draws, str(self.dtype or self.end.dtype)[6:]
         notes = [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
-        notes += self.evaluate.gradients.sentences() if isinstance(self.evaluate, Guided) else []
+        notes += self.evaluate.sentences() if isinstance(self.evaluate, Guided) else []
         return {
             "split": "by marked noise",
             "notes": notes,

@@ -130,6 +130,10 @@ class Rule(Stated, Printed, ABC):
         """
         return wanted | frozenset(self.sources) if "uncond" in wanted else wanted
 
+    def remark(self, state: Any) -> str:
+        """What a rule has to say of a run that has ended, in a sentence without a full stop; empty for nothing."""
+        return ""
+
 
 class Embedding(Rule):
     """Changes the embedding of the condition before c is evaluated with it; that of u stays as it is."""

@@ -111,7 +111,7 @@ class GuidedRun:
         call = self.stages.departure()
         departed = [OFF_LEVEL.format(call)] if call else []
         ended = [NO_NEGATIVE] if self.evaluation.lacked_negative else []
-        return [*self.notes, *departed, *ended, *self.gradients.sentences()]
+        return [*self.notes, *departed, *ended, *self.runner.remarks(), *self.gradients.sentences()]
 
     def close(self) -> None:
         """Give the other models back, and say what the gradients did wrong."""

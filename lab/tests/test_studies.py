@@ -49,10 +49,10 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         {"MODELS": ("pocket-flow-1",), "SETTINGS": [(4.0, "CADS, default")]},
     ),
     "economy": (
-        ["--samples", "20", "--probe", "20", "--chains", "line, every 2"],
-        "chain | passes",
-        None,
-        {"STOPS": [], "STEPS": 4},
+        ["--models", "pocket-flow-1", "--scales", "4", "--samples", "20"],
+        "model | cfg | chain | saved",
+        "rules.md",
+        {"STEPS": 3},
     ),
     "exact_toy": (
         ["--samples", "10"],
