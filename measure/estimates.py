@@ -40,10 +40,14 @@ class Estimate(NamedTuple):
     @property
     def text(self) -> str:
         """The number with its interval, where it has one."""
+        return self.text_to(2)
+
+    def text_to(self, digits: int, unit: str = "") -> str:
+        """The same with so many digits after the point, and a unit behind."""
         if math.isnan(self.value):
             return "none"
-        sure = f"{self.low:.2f} to {self.high:.2f}" if self.low == self.low else "one picture: not sure"
-        return f"{self.value:.2f} ({sure})"
+        value, low, high = (f"{v:.{digits}f}" for v in self)
+        return f"{value}{unit} ({f'{low} to {high}' if self.low == self.low else 'one picture: not sure'})"
 
     def map(self, function: Callable[[float], float]) -> Estimate:
         """The estimate on another scale, by a function that rises."""
@@ -90,13 +94,13 @@ def fine(levels: Sequence[Level]) -> list[Level]:
 
 def prompt_strength(levels: Sequence[Level]) -> Estimate:
     """How strongly the samples show the prompt: kappa."""
-    return jackknife(_strength_sums(levels), _quotient)
+    return jackknife(strength_sums(levels), quotient)
 
 
 def strength_gained(levels: Sequence[Level], others: Sequence[Level]) -> Estimate:
     """How much more strongly samples show the prompt than others of the same seeds, which are compared in pairs."""
-    sums = torch.cat([_strength_sums(levels), _strength_sums(others)], dim=1)
-    return jackknife(sums, lambda v: _quotient(v[..., :2]) - _quotient(v[..., 2:]))
+    sums = torch.cat([strength_sums(levels), strength_sums(others)], dim=1)
+    return jackknife(sums, lambda v: quotient(v[..., :2]) - quotient(v[..., 2:]))
 
 
 def likelier_without(levels: Sequence[Level]) -> int:
@@ -106,27 +110,28 @@ def likelier_without(levels: Sequence[Level]) -> int:
 
 def strength_of_each(levels: Sequence[Level]) -> Tensor:  # -> [B]
     """kappa of every sample by itself: good for an order among them, and noisy as a number."""
-    return _quotient(_strength_sums(levels))
+    return quotient(strength_sums(levels))
 
 
-def _strength_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2]
+def strength_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2]
     """What kappa is the quotient of, for every sample."""
     parts = [torch.stack([level.along, level.length], dim=1) / level.sigma**2 for level in coarse(levels)]
     return torch.stack(parts).sum(dim=0)
 
 
-def _quotient(sums: Tensor) -> Tensor:  # [..., 2] -> [...]
+def quotient(sums: Tensor) -> Tensor:  # [..., 2] -> [...]
+    """kappa of the sums of `strength_sums`."""
     return sums[..., 0] / sums[..., 1]
 
 
 def denoising_ratio(levels: Sequence[Level]) -> Estimate:
     """How strange the samples are to the model: geometric mean of the ratios of the fine levels."""
-    return jackknife(_ratio_sums(fine(levels)), _log_ratio).exp()
+    return jackknife(ratio_sums(fine(levels)), log_ratio).exp()
 
 
 def ratio_of(level: Level) -> Estimate:
     """How strange the samples are to the model at one level: the ratio of error and expected."""
-    return jackknife(_ratio_sums([level]), _log_ratio).exp()
+    return jackknife(ratio_sums([level]), log_ratio).exp()
 
 
 def surely_stranger(levels: Sequence[Level], times: float) -> bool:
@@ -149,15 +154,17 @@ def surely_stranger(levels: Sequence[Level], times: float) -> bool:
 
 def times_as_strange(levels: Sequence[Level], others: Sequence[Level]) -> Estimate:
     """How many times as strange samples are as others of the same seeds, which are compared in pairs."""
-    sums, count = torch.cat([_ratio_sums(fine(levels)), _ratio_sums(fine(others))], dim=1), 2 * len(fine(levels))
-    return jackknife(sums, lambda v: _log_ratio(v[..., :count]) - _log_ratio(v[..., count:])).exp()
+    sums, count = torch.cat([ratio_sums(fine(levels)), ratio_sums(fine(others))], dim=1), 2 * len(fine(levels))
+    return jackknife(sums, lambda v: log_ratio(v[..., :count]) - log_ratio(v[..., count:])).exp()
 
 
-def _ratio_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2 L]: error and expected of each level in turn
+def ratio_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2 L]
+    """What the denoising ratio is computed from, for every sample: error and expected of each level in turn."""
     return torch.stack([v for level in levels for v in (level.error, level.expected)], dim=1)
 
 
-def _log_ratio(sums: Tensor) -> Tensor:  # [..., 2 L] -> [...]
+def log_ratio(sums: Tensor) -> Tensor:  # [..., 2 L] -> [...]
+    """ln of the denoising ratio, of the sums of `ratio_sums`."""
     return (sums[..., ::2] / sums[..., 1::2]).log().mean(dim=-1)
 
 
