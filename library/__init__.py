@@ -19,6 +19,7 @@ PLACES = {
     "Source": "guidance.rules.kinds",
     "exact_classifier": "library.classifiers",
     "load_classifier": "library.classifiers",
+    "compare_rules": "library.comparing",
     "ExactDenoiser": "library.denoisers",
     "load_denoiser": "library.denoisers",
     "watch_guider": "library.guiders",

@@ -24,8 +24,9 @@ from ..sweeps.cells import Cell, cell_id, pack_version
 from ..sweeps.measures import USUAL
 from ..sweeps.plan import Plan
 from ..sweeps.results import ORIGIN, Folder, digest_of
-from ..sweeps.summary import set_faulty_aside, write_summary
+from ..sweeps.summary import set_faulty_aside, trace_at, write_summary
 from ..trace.file import pack_trace
+from .traces import Trace
 
 DECIDED = {"gamma", "cfg", RULE, "sampler", "seed", "scheduler", "steps", "label", "prompt"}  # by what they change
 SIDE = 32  # pixels of the picture of a sample that is none
@@ -77,6 +78,10 @@ class SweepFolder:
         shown = picture_of(one.run.end, self.decode)
         self.folder.write(self.cells[id(one)], pack_trace(one.run.trace), shown, facts, USUAL)
         return row
+
+    def trace(self, one: Any) -> Trace:
+        """The trace of a run that is done."""
+        return Trace.of(trace_at(self.folder, self.cells[id(one)].id))
 
     def show(self) -> None:
         """Write the page and the tables of what is done, by earlier calls too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice, product
 from numbers import Real
@@ -16,15 +17,17 @@ from ..guidance.chain import Chain
 from ..guidance.contract import chain_from
 from ..guidance.rule_file import RuleFile
 from ..guidance.rules.kinds import Rule
+from ..measure.levels import DRAWS
 from ..measure.measurement import Measurement
 from ..sweeps.axes import LARGEST_SWEEP, RULE, SAME, check_count, word_of
 from ..sweeps.measures import OWN, WHOLE, Judge, measure, measure_of, own_measures, score
 from ..sweeps.plan import check_measures
 from ..sweeps.rules import RuleNode, knob_of, refuse_unmatched, set_knob
+from ..trace.trace import END, MEASURED
 from .measuring import measure as measure_samples
 from .recording import Denoiser, Recording, record
 from .sampling import sampler_of
-from .traces import require
+from .traces import Trace, require
 
 AXES = {"gamma": (4.0,), RULE: (None,), "sampler": ("euler",), "seed": (0,)}  # with what holds where none is given
 CONDITIONS = ("label", "prompt")  # axes of what a denoiser is given as its condition
@@ -168,9 +171,14 @@ def judges_of(measures: Mapping[str, Judge | str] | Sequence[str]) -> Mapping[st
 
 
 def plan_run(
-    at: Mapping[str, tuple[Any, Any]], denoiser: Denoiser, sigmas: Any, cond: Any, facts: Mapping
+    at: Mapping[str, tuple[Any, Any]],
+    denoiser: Denoiser,
+    sigmas: Any,
+    cond: Any,
+    facts: Mapping,
+    draws: int = DRAWS,
 ) -> PlannedRun:
-    """A run, ready to begin.  at: its place on every axis. sigmas, cond: where no axis has them"""
+    """A run, ready to begin.  at: its place on every axis. sigmas, cond: where no axis has them. draws: of a measure"""
     values = {word_of(name): value for name, (_, value) in at.items() if "." not in name}
     for name, (_, value) in at.items():
         if "." in name:
@@ -179,7 +187,7 @@ def plan_run(
     condition = next((values[word] for word in CONDITIONS if word in values), cond)
     run = record(denoiser, levels, condition, gamma=values["cfg"], rule=values[RULE], capture="numbers", **facts)
     known = {name: facts[name] for name in ("space", "sigma_data", "uncond") if name in facts}
-    ask_model = partial(measure_samples, denoiser, cond=condition, **known)
+    ask_model = partial(measure_samples, denoiser, cond=condition, draws=draws, **known)
     return PlannedRun({name: word for name, (word, _) in at.items()}, values | {"condition": condition}, run, ask_model)
 
 
@@ -219,7 +227,8 @@ def row_of(planned: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge
     trace = run.sample(run.run.sigmas[0] * noise, planned.at["sampler"], seed)
     from_model = {}
     if not OWN.keys().isdisjoint(judge for judge in judges.values() if isinstance(judge, str)):
-        from_model = own_measures(planned.measure(run.end))
+        measured = planned.measure(run.end)
+        from_model, trace = own_measures(measured), keep_measured(run, measured)
     scores = {
         name: (from_model[judge] if judge in from_model else measure_of(judge).of(trace))
         if isinstance(judge, str)
@@ -228,3 +237,11 @@ def row_of(planned: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge
     }
     measures = {"evaluations": trace.header["evaluations"], **scores, **measure(trace, [*trace.metrics, *WHOLE])}
     return {**planned.place, **measures, "seconds": time.perf_counter() - began}
+
+
+def keep_measured(run: Recording, measured: Measurement) -> Trace:
+    """The trace with what the denoiser said of its samples, and the samples, from which variety is known."""
+    trace = run.trace
+    tensors = {**trace.tensors, END: run.end.half().cpu()}
+    run.trace = replace(trace, header={**trace.header, MEASURED: measured.sums()}, tensors=tensors)
+    return run.trace

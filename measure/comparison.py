@@ -113,6 +113,13 @@ def _cells(row: Row) -> list[str]:
     if row.missing:
         return [row.name, MISSING[row.missing], *[""] * (len(COLUMNS) - 4), explained, ""]
     departure = row.departure.exp() if row.departure else None
-    estimates = [each.text if each else "" for each in (row.cfg, row.ratio, departure, row.plain_cfg, row.variety)]
+    estimates = [_cell(each) for each in (row.cfg, row.ratio, departure, row.plain_cfg, row.variety)]
     spent = "" if row.evaluations is None else f"{row.evaluations:.0f}"
     return [row.name, *estimates, spent, explained, "" if row.p is None else row.verdict or "not told apart"]
+
+
+def _cell(estimate: Estimate | None) -> str:
+    """A number with its interval, alone where nothing is open."""
+    if estimate is None:
+        return ""
+    return f"{estimate.value:g}" if estimate.low == estimate.high else estimate.text

@@ -2,8 +2,9 @@
 
 A rule that weakens guidance makes less strange pictures at the same cfg, and so does a lower cfg. So rules are compared
 where their pictures show the prompt as strongly as those of plain guidance at a stated cfg: the curve of a rule is
-read there, between its neighbouring values. Compared is the *departure*, how far the logarithm of the ratio lies from
-that of plain guidance at cfg 1, up or down: pictures that are smoother than the model's own are strange, too.
+read there, on a straight line between its neighbouring values; how far a parabola through the next value leaves that
+line widens every interval. Compared is the *departure*, how far the logarithm of the ratio lies from that of plain
+guidance at cfg 1, up or down: pictures that are smoother than the model's own are strange, too.
 
     departure = |ln ratio - ln ratio of plain cfg 1|
 
@@ -89,10 +90,16 @@ class _Reading(NamedTuple):
 
 
 class _Standing(NamedTuple):
-    """A rule at one strength.  departure: [1 + R]. typical: [B] of each picture, in the direction of the median one"""
+    """A rule at one strength.
 
+    height, departure: [1 + R]. typical: [B], departure of each picture in the direction of the median one. slack: how
+    far the straight line may err.
+    """
+
+    height: Tensor
     departure: Tensor
     typical: Tensor
+    slack: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -149,7 +156,8 @@ class Plane:
         places = {curve.name: _crossing(self._readings[curve.name].strengths, strength) for curve in self.rules}
         missing = {name: _missing(self._readings[name].strengths[0], float(strength[0])) for name in places}
         reached = {self.plain.name: here} | {name: place for name, place in places.items() if not missing[name]}
-        standings = {name: self._standing(self._readings[name], place) for name, place in reached.items()}
+        curves = {curve.name: curve for curve in (self.plain, *self.rules)}
+        standings = {name: self._standing(curves[name], place) for name, place in reached.items()}
         pairs = self._pairs(standings)
         rows = [self._row(curve, value, reached, standings, pairs, missing[curve.name]) for curve in self.rules]
         plain = self._row(self.plain, value, reached, standings, pairs, "")
@@ -205,8 +213,10 @@ class Plane:
         """Where plain cfg 1 stands among the values."""
         return [*self.plain.values].index(UNGUIDED)
 
-    def _interval(self, drawn: Tensor) -> Estimate:
-        return interval_of(drawn, self.count)
+    def _interval(self, drawn: Tensor, slack: float = 0.0) -> Estimate:  # [1 + R]
+        """A number and its interval, wider by what the straight line may err to either side."""
+        value, low, high = interval_of(drawn, self.count)
+        return Estimate(value, low - slack, high + slack)
 
     def _nominal(self, curve: RuleCurve, value: float) -> _Place:
         """A value of cfg along a curve, the same in every resample."""
@@ -218,12 +228,13 @@ class Plane:
         size = (1 + self.resamples,)
         return _Place(torch.full(size, after), torch.full(size, share, dtype=torch.float64))
 
-    def _standing(self, reading: _Reading, place: _Place) -> _Standing:
+    def _standing(self, curve: RuleCurve, place: _Place) -> _Standing:
         """A rule where it is read, as far as it is from plain cfg 1."""
-        unguided = self._plain
-        departure = (place.read(reading.heights) - unguided.heights[:, self._unguided]).abs()
+        unguided, reading = self._plain, self._readings[curve.name]
+        height = place.read(reading.heights)
+        departure = (height - unguided.heights[:, self._unguided]).abs()
         single = place.read_first(reading.single) - unguided.single[:, self._unguided]
-        return _Standing(departure, _median(single).sign() * single)
+        return _Standing(height, departure, _median(single).sign() * single, _slack(curve, reading, place))
 
     def _pairs(self, standings: Mapping[str, _Standing]) -> dict[tuple[str, str], float]:
         """Every two rules, the one that departs less first, and the adjusted p-value of no difference.
@@ -234,7 +245,8 @@ class Plane:
         for a, b in combinations(standings, 2):
             difference = standings[a].departure - standings[b].departure
             middle = float(_median(standings[a].typical - standings[b].typical))
-            p = p_of(difference, self.count) if middle * float(difference[0]) > 0 else 1.0
+            beyond = _beyond(difference, standings[a].slack + standings[b].slack)
+            p = p_of(beyond, self.count) if middle * float(beyond[0]) > 0 else 1.0
             families[a != self.plain.name][(a, b) if difference[0] <= 0 else (b, a)] = p
         return holm(families[0]) | holm(families[1])
 
@@ -250,9 +262,8 @@ class Plane:
         explained = self._explained(curve, value)
         if missing:
             return Row(curve.name, missing, explained=explained)
-        reading, place, standing = self._readings[curve.name], reached[curve.name], standings[curve.name]
-        plain, at_plain = standings[self.plain.name], reached[self.plain.name]
-        height = place.read(reading.heights)
+        place, standing, plain = reached[curve.name], standings[curve.name], standings[self.plain.name]
+        slack = standing.slack + (plain.slack if standing is not plain else 0.0)
         nearer, farther = (curve.name, self.plain.name), (self.plain.name, curve.name)
         p = pairs.get(nearer, pairs.get(farther))
         verdict = "" if p is None or p >= SIGNIFICANT else NEARER if nearer in pairs else FARTHER
@@ -261,13 +272,13 @@ class Plane:
         return Row(
             curve.name,
             cfg=cfg.exp() if curve.values[0] > 0 else cfg,
-            ratio=self._interval(height).exp(),
-            quotient=self._interval(height - at_plain.read(self._plain.heights)).exp(),
-            departure=self._departure(height - self._plain.heights[:, self._unguided]),
-            excess=self._interval(standing.departure - plain.departure),
+            ratio=self._interval(standing.height, standing.slack).exp(),
+            quotient=self._interval(standing.height - plain.height, slack).exp(),
+            departure=self._departure(standing),
+            excess=self._interval(standing.departure - plain.departure, slack),
             typical=float(_median(standing.typical)),
             typical_excess=float(_median(standing.typical - plain.typical)),
-            plain_cfg=self._plain_cfg(standing.departure) if curve is not self.plain else Estimate(*(value,) * 3),
+            plain_cfg=self._plain_cfg(standing) if curve is not self.plain else Estimate(*(value,) * 3),
             variety=self._variety(curve, place),
             evaluations=float(place.read(torch.tensor([[*curve.evaluations]], dtype=torch.float64))[0])
             if curve.evaluations
@@ -277,26 +288,36 @@ class Plane:
             verdict=verdict,
         )
 
-    def _departure(self, signed: Tensor) -> Estimate:  # [1 + R]
-        """How far a difference lies from 0, whichever its sign: its interval is that of the difference, folded."""
-        value, low, high = self._interval(signed)
+    def _departure(self, standing: _Standing) -> Estimate:
+        """How far a rule is from plain cfg 1, up or down: its interval is that of the difference, folded."""
+        signed = standing.height - self._plain.heights[:, self._unguided]
+        value, low, high = self._interval(signed, standing.slack)
         least = 0.0 if low < 0 < high else min(abs(low), abs(high))
         return Estimate(abs(value), least, max(abs(low), abs(high)))
 
-    def _plain_cfg(self, departure: Tensor) -> Estimate | None:  # [1 + R]
-        """The greatest value up to which plain guidance departs no farther than that, None beyond all of them."""
-        heights = self._plain.heights
-        rise = (heights - heights[:, [self._unguided]]).abs() - departure[:, None]
-        last = torch.where(rise < 0, torch.arange(rise.shape[1]), 0).amax(dim=1)
-        if int(last[0]) == rise.shape[1] - 1:
+    def _plain_cfg(self, standing: _Standing) -> Estimate | None:
+        """The greatest value up to which plain guidance departs no farther than a rule, None beyond all of them."""
+        departures, slack = standing.departure, standing.slack
+        less, value, more = (self._last_below((departures + err).clamp(min=0)) for err in (-slack, 0.0, slack))
+        if float(departures[0]) > float(self._departures[0, -1]):
             return None
-        after = (last + 1).clamp(max=rise.shape[1] - 1)
-        left, right = (rise.gather(1, at[:, None])[:, 0] for at in (after - 1, after))
-        place = _Place(after, (-left / (right - left)).clamp(0, 1))
-        drawn = self._interval(place.read(_places(self.plain)[None]))
         top = float(_places(self.plain)[-1])
-        drawn = Estimate(drawn.value, drawn.low, min(drawn.high, top))
-        return drawn.exp() if self.plain.values[0] > 0 else drawn
+        place = Estimate(float(value[0]), self._interval(less).low, min(self._interval(more).high, top))
+        return place.exp() if self.plain.values[0] > 0 else place
+
+    @cached_property
+    def _departures(self) -> Tensor:  # [1 + R, S]
+        """Of plain guidance at its values."""
+        heights = self._plain.heights
+        return (heights - heights[:, [self._unguided]]).abs()
+
+    def _last_below(self, departure: Tensor) -> Tensor:  # [1 + R] -> [1 + R]
+        """Where plain guidance last departs no farther than this; its end where it does so throughout."""
+        rise = self._departures - departure[:, None]
+        count = rise.shape[1]
+        after = (torch.where(rise < 0, torch.arange(count), 0).amax(dim=1) + 1).clamp(max=count - 1)
+        left, right = (rise.gather(1, at[:, None])[:, 0] for at in (after - 1, after))
+        return _Place(after, (-left / (right - left)).nan_to_num().clamp(0, 1)).read(_places(self.plain)[None])
 
     def _variety(self, curve: RuleCurve, place: _Place) -> Estimate | None:
         """The variety there; its own error is added to what the place leaves open as if it were independent."""
@@ -335,6 +356,37 @@ def _read(curve: RuleCurve, times: Tensor) -> _Reading:  # times [1 + R, B]
     strengths = [quotient(times @ sums) for sums in of_strength]
     heights = [log_ratio(times @ sums) for sums in of_ratio]
     return _Reading(*(torch.stack(columns, dim=1) for columns in (strengths, heights, [*map(log_ratio, of_ratio)])))
+
+
+def _slack(curve: RuleCurve, reading: _Reading, place: _Place) -> float:
+    """How far ln ratio at this strength may lie off the straight line between two values, by a parabola of cfg.
+
+    f(t) - chord(t) = f[t_1, t_2, t_3] (t - t_1) (t - t_2) with divided differences, the mean of those of the next value
+    to either side; t is where the values stand, and strength bends as well. Of two values alone nobody knows: they are
+    taken to bend as much as they rise.
+    """
+    k, u = int(place.after[0]) - 1, float(place.share[0])
+    s, h = reading.strengths[0], reading.heights[0]
+    if u in (0.0, 1.0) or not float(s[k + 1] - s[k]):
+        return 0.0
+    slope = float((h[k + 1] - h[k]) / (s[k + 1] - s[k]))
+    bends = [_bend(_places(curve), values, k) for values in (s, h)]
+    if math.isnan(bends[0]):
+        return u * (1 - u) * abs(float(h[k + 1] - h[k]))
+    return u * (1 - u) * abs(bends[1] - slope * bends[0])
+
+
+def _bend(t: Tensor, f: Tensor, k: int) -> float:  # [S], [S]
+    """A parabola's largest distance from its chord between the values k and k + 1, times 4; nan for two values."""
+    chords = (f[1:] - f[:-1]) / (t[1:] - t[:-1])
+    second = (chords[1:] - chords[:-1]) / (t[2:] - t[:-2])
+    return float(second[max(k - 1, 0) : k + 1].mean() * (t[k + 1] - t[k]) ** 2)
+
+
+def _beyond(difference: Tensor, slack: float) -> Tensor:  # [1 + R]
+    """What is left of a difference without what the straight lines may err, 0 where nothing is."""
+    value = float(difference[0])
+    return difference - math.copysign(min(abs(value), slack), value)
 
 
 def _missing(strengths: Tensor, strength: float) -> str:  # [S]

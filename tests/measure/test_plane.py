@@ -105,6 +105,17 @@ def test_a_rule_like_plain_guidance_is_not_told_apart_and_a_planted_difference_i
     assert power >= 57
 
 
+def test_a_straight_line_through_a_bend_tells_no_rules_apart():
+    def bent(name, values):
+        points = [measured([strength_at(v)] * COUNT, [(strength_at(v) - 1) ** 2] * COUNT) for v in values]
+        return RuleCurve(name, values, points)
+
+    here = Plane(bent("plain", VALUES), [bent("between", (1.0, 3.0, 6.0, 12.0))]).compare(4.0)
+    assert here.rows[0].quotient.value > 1.01
+    assert here.rows[0].quotient.low <= 1 <= here.rows[0].quotient.high
+    assert here.groups == [["plain", "between"]]
+
+
 def test_smoother_than_the_model_itself_is_strange_too():
     lift = -2 * 0.4  # as far below plain cfg 1 as plain guidance is above
     mirrored, smoother = World(1).plane(mirrored=lift, smoother=1.5 * lift).compare(6.0).rows
