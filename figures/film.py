@@ -16,7 +16,7 @@ import numpy as np
 
 from ..files.writing import write_atomically
 from ..guidance.printing import count_of
-from .order import Drawing
+from .order import Artwork
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,7 +43,7 @@ class Film:
     frames: np.ndarray
     durations: tuple[int, ...]
     captions: tuple[str, ...]
-    last: Drawing
+    last: Artwork
     opaque: bool
     note: str = ""
 
@@ -157,7 +157,7 @@ def _exif(embedded: Mapping) -> bytes:
     return exif.tobytes()
 
 
-def film_of(drawings: Iterable[Drawing], durations: Sequence[int], opaque: bool, note: str = "") -> Film:
+def film_of(drawings: Iterable[Artwork], durations: Sequence[int], opaque: bool, note: str = "") -> Film:
     """The drawings as frames, each shown for its ms. note: what was left out."""
     frames, captions, last = [], [], None
     for last in drawings:  # a page is kept as pixels only
@@ -168,6 +168,6 @@ def film_of(drawings: Iterable[Drawing], durations: Sequence[int], opaque: bool,
     return Film(np.stack(frames), tuple(durations), tuple(captions), last, opaque, note)
 
 
-def still_film(drawing: Drawing, opaque: bool) -> Film:
+def still_film(drawing: Artwork, opaque: bool) -> Film:
     """A film of one frame."""
     return film_of([drawing], [STILL_MS], opaque)

@@ -91,12 +91,11 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A finished figure: its canvas, the caption in words, and what it shows."""
+class Artwork:
+    """A finished figure of whatever it shows: its canvas, and the caption in words."""
 
     canvas: Canvas
     caption: str
-    scene: Scene
 
     def png(self) -> np.ndarray:  # -> [H, W, 4] uint8
         """The figure as pixels."""
@@ -105,6 +104,13 @@ class Drawing:
     def svg(self, embedded: Mapping | None = None) -> str:
         """The figure as SVG; embedded: JSON-able facts to reopen the graph from."""
         return self.canvas.svg("Guidance Geometry", self.caption, embedded)
+
+
+@dataclass(frozen=True)
+class Drawing(Artwork):
+    """A finished figure of a run, with the step that it shows."""
+
+    scene: Scene
 
 
 def check_choices(**choices: tuple[str, tuple[str, ...]]):

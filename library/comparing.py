@@ -22,7 +22,6 @@ from ..measure.plane import UNGUIDED
 from ..sweeps.axes import RULE, word_of
 from ..sweeps.measures import OWN
 from ..sweeps.plane import CONTROL, MeasuredRun, measured_run, plane_of
-from ..trace.guidance_effect import GUIDANCE, lengths, parts_of
 from .planes import Plane
 from .recording import Denoiser
 from .sweeping import PlannedRun, bar, judges_of, pairs_by_axis, plan_run, row_of
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from .sweep_folder import SweepFolder
 
 PLAIN = "plain"
-COND_ONLY = "cond_only"
+COND_ONLY, EVALUATED = "cond_only", "step"  # stages of a trace: c alone was D; both predictions were evaluated
 JUDGES = judges_of([*OWN])
 PAIRS = 2  # noise is added and taken off
 ASKED = PAIRS * (len(LEVELS) + sum(level >= COARSE for level in LEVELS))  # evaluations of a picture for each draw
@@ -214,11 +213,10 @@ class FolderOfRuns:
 def at_scale(run: PlannedRun, trace: Trace) -> dict[str, tuple[Any, Any]] | None:
     """The place of the control of a run; None where the scale of a step is not known.
 
-    A step that went no farther than c, as where u was not evaluated, was one of plain cfg 1.
+    Of a step where u was not evaluated, or differed from c by rounding alone, it was that of plain cfg 1.
     """
-    gammas, alone = trace.column("M19"), torch.tensor([stage == COND_ONLY for stage in trace.stage])
-    idle = alone[:, None] | (lengths(trace, parts_of(trace)[GUIDANCE]) == 0)
-    gammas = torch.where(gammas.isfinite() | ~idle, gammas, UNGUIDED)
+    gammas, alone = trace.column("M19"), torch.tensor([stage in (COND_ONLY, EVALUATED) for stage in trace.stage])
+    gammas = torch.where(gammas.isfinite() | ~alone[:, None], gammas, UNGUIDED)
     if not gammas.isfinite().all():
         return None
     name = str(run.place[RULE])

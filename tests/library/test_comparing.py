@@ -47,7 +47,7 @@ def test_a_rule_that_only_weakens_guidance_is_plain_guidance_at_another_cfg():
     assert interval.evaluations == pytest.approx(9)
     assert row.evaluations == pytest.approx(12)
     assert plane.plain.variety[0].value == pytest.approx(1)
-    assert plane.plain.variety[-1].value < 1
+    assert len(plane.plain.variety) == len(CFG)
 
 
 def test_it_says_what_it_costs_before(capsys):
