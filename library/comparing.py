@@ -134,7 +134,14 @@ class Bench:
 
     def plan(self, at: Mapping[str, tuple[Any, Any]]) -> PlannedRun:
         """A run, ready to begin."""
-        return plan_run(at, self.denoiser, self.sigmas, self.cond, self.facts, self.draws)
+        labels = {"labels": self.prompts} if self.prompts else {}
+        return plan_run(at, self.denoiser, self.sigmas, self.cond, {**labels, **self.facts}, self.draws)
+
+    @property
+    def prompts(self) -> list[str]:
+        """What every sample is of, where that is not the same for all."""
+        several = isinstance(self.cond, list | tuple) and len(self.cond) == self.shape[0]
+        return [str(one) for one in self.cond] if several else []
 
     def cost(self, runs: Sequence[PlannedRun], plain: str, control: bool) -> str:
         """What the runs will cost, before any of them."""
@@ -179,10 +186,8 @@ class Bench:
 
     def measured(self, run: PlannedRun, trace: Trace) -> MeasuredRun:
         """What was measured of a run.  Raises ValueError where a folder's trace was not."""
-        prompts = [*self.cond] if isinstance(self.cond, list | tuple) and len(self.cond) == self.shape[0] else [""]
-        prompts *= self.shape[0] // len(prompts)
         name = str(run.place[RULE]).removesuffix(CONTROL)
-        measured = measured_run(trace, name, run.at["cfg"], run.at["seed"], prompts)
+        measured = measured_run(trace, name, run.at["cfg"], run.at["seed"], self.prompts or [""] * self.shape[0])
         if measured is None:
             raise ValueError(f"The trace of {run.place} holds no measure. Choose another folder.")
         return measured

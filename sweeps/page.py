@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..figures.html import WEB, data_uri, modules, name_imports, pack_json, script_json
+from ..measure.plane import Plane
 from .axes import Axis, is_seed
 from .cells import Cell
 from .curves import curves, first_view, titles
@@ -29,7 +30,7 @@ PIXELATED = 96  # pixels below which a picture is kept as it is and shown as squ
 COMPARED = 128  # pixels of a side at which pictures of two seeds are compared
 
 
-def study_page(
+def study_page(  # noqa: PLR0913 - what a page shows
     title: str,
     axes: Sequence[Axis],
     cells: Sequence[Cell],
@@ -38,11 +39,12 @@ def study_page(
     note: str,
     summary: str = "",
     runs: Mapping[str, Mapping] | None = None,
+    plane: Plane | None = None,
 ) -> str:
     """The whole file as text.
 
     rows: of the cells that are done. pictures: files by cell. note: how the cells were run. summary: what was found.
-    runs: the records of the cells.
+    runs: the records of the cells. plane: of its rules, where they were measured.
     """
     page_rows = [{**row, "measures": row["measures"] | {"seconds": row.get("seconds")}} for row in rows]
     study = {
@@ -54,6 +56,7 @@ def study_page(
         "curves": curves(page_rows, axes),
         "first": first_view(axes),
         "runs": bool(runs),
+        "plane": plane and plane.as_json(),
         "workflows": any(cell.prompt for cell in cells),
     }
     parts = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -14,8 +14,15 @@ from ..measure.estimates import Estimate, variety
 from ..measure.measurement import Measurement, measurement_of
 from ..measure.plane import UNGUIDED, Plane, RuleCurve
 from ..trace.trace import END, Trace
+from ..verdict.measured import beside_of
+from ..verdict.picks import PLAIN
+from .axes import RULE, Axis, is_chance, is_seed
+from .measures import OWN
+from .results import Row
 
 CONTROL = " by scale alone"  # ends the name of a rule's control: plain guidance at its effective scale
+CFG = "cfg"  # the word of its axis
+NO_PLANE = "Rules are not compared at equal prompt strength: {}"
 UNMEASURED = "no run was measured by its model: ask for prompt_strength and denoising_ratio"
 NO_PLAIN = "no run of plain guidance was measured; it is what rules are compared with"
 NO_UNGUIDED = "plain guidance was not measured at cfg 1, from which departure counts: add cfg 1"
@@ -65,7 +72,8 @@ def plane_of(runs: Sequence[MeasuredRun], plain: str, controls: Sequence[Measure
     full = {cfg: by_draw for cfg, by_draw in table[plain].items() if 2 * len(by_draw) > most}
     if UNGUIDED not in full:
         raise ValueError(f"{NO_UNGUIDED}.")
-    draws = [draw for draw in full[UNGUIDED] if all(draw in by_draw for by_draw in full.values())]
+    shared = (draw for draw in full[UNGUIDED] if all(draw in by_draw for by_draw in full.values()))
+    draws = sorted(shared, key=str)  # whoever lists the runs: a resample is of the same pictures
     base = [full[UNGUIDED][draw] for draw in draws]
     if sum(run.measured.count for run in base) < 2:
         raise ValueError(f"{ONE_SEED}.")
@@ -102,10 +110,54 @@ def curve_of(
 def variety_of(runs: Sequence[MeasuredRun], base: Sequence[MeasuredRun]) -> Estimate | None:
     """The variety of the samples of runs, over that of others; None where no two are of one prompt."""
     samples, others = ([run.samples for run in row] for row in (runs, base))
-    if any(x is None for x in (*samples, *others)):
+    if any(x is None for x in (*samples, *others)) or len({x.shape for x in (*samples, *others) if x is not None}) > 1:
         return None
     prompts = [prompt for run in runs for prompt in run.prompts]
     numbers = [sorted(map(str, {*prompts})).index(str(prompt)) for prompt in prompts]
     ends, plain = (flat(torch.cat([x for x in row if x is not None])) for row in (samples, others))
     estimate = variety(ends, plain, numbers)
     return estimate if estimate.value == estimate.value else None
+
+
+def plane_of_sweep(
+    rows: Sequence[Row], axes: Sequence[Axis], trace_of: Callable[[str], Trace], picture_of: Callable[[str], Tensor]
+) -> tuple[Plane | None, str]:
+    """The plane of a sweep over rule and cfg, or why there is none; neither where nothing asks for one.
+
+    trace_of, picture_of: of a cell; pictures [H, W, 3] tell the variety where a trace does not hold its end.
+    """
+    varied = {axis.word: axis.name for axis in axes if len(axis.values) > 1}
+    if not {CFG, RULE} <= varied.keys() or not any(OWN.keys() <= row["measures"].keys() for row in rows):
+        return None, ""
+    try:
+        names = varied[CFG], varied[RULE]
+        runs = [one for row in rows if (one := _run_of(row, axes, names, trace_of, picture_of))]
+        plain = next((run.rule for run, is_plain in runs if is_plain), "")
+        controls = [run._replace(rule=run.rule.removesuffix(CONTROL)) for run, _ in runs if run.rule.endswith(CONTROL)]
+        return plane_of([run for run, _ in runs if not run.rule.endswith(CONTROL)], plain, controls), ""
+    except ValueError as error:
+        return None, NO_PLANE.format(error)
+
+
+def _run_of(
+    row: Row,
+    axes: Sequence[Axis],
+    names: tuple[str, str],
+    trace_of: Callable[[str], Trace],
+    picture_of: Callable[[str], Tensor],
+) -> tuple[MeasuredRun, bool] | None:
+    """A row as a measured run, and whether it is one of plain guidance; None where it was not measured."""
+    cfg, rule = names
+    trace, place = trace_of(row["id"]), row["place"]
+    is_plain = beside_of(trace.header) == PLAIN
+    draw = tuple((name, value) for name, value in place.items() if is_chance(name))
+    others = [
+        axis.name for axis in axes if len(axis.values) > 1 and not is_chance(axis.name) and axis.name not in names
+    ]
+    words = [] if is_plain else [f"{name} {place[name]}" for name in others]
+    prompt = tuple(value for (name, value) in draw if not is_seed(name))
+    samples = None if END in trace.tensors else picture_of(row["id"])[None]
+    labels = (trace.header.get("labels") or []) if samples is None else []
+    prompts = [(prompt, label) for label in labels] or [prompt] * (trace.batch if samples is None else 1)
+    run = measured_run(trace, ", ".join([str(place[rule]), *words]), float(place[cfg]), draw, prompts, samples)
+    return run and (run, is_plain)

@@ -24,6 +24,7 @@ from .cells import Cell
 from .curves import add_diversity
 from .pictures import open_picture
 from .plan import Plan
+from .plane import plane_of_sweep
 from .report import report_text
 from .results import DIGESTS, ORIGIN, RESULTS, Folder, Row, csv_of
 from .runs import records_of
@@ -77,13 +78,19 @@ def write_summary(
     for row in rows:
         row["measures"] = {n: value for n, value in row["measures"].items() if not shown or n in shown}
     with pictures_of(folder, rows) as pictures:
-        rows = add_diversity(rows, lambda cell: page.pixels_of(page.thumbnail(pictures[cell])))
-        summary = report_text(rows, plan.every_axis)
+
+        def pixels_of(cell: str) -> torch.Tensor:
+            return page.pixels_of(page.thumbnail(pictures[cell]))
+
+        rows = add_diversity(rows, pixels_of)
+        plane, why = plane_of_sweep(rows, plan.every_axis, lambda cell: trace_at(folder, cell), pixels_of)
+        in_words = plane.text() if plane else why
+        summary = "\n".join(filter(None, (report_text(rows, plan.every_axis), in_words)))
         runs = records_of(list(pictures), lambda cell: trace_at(folder, cell))
         _write(folder, REPORT, summary)
         _write(folder, "results.csv", csv_of(rows))
         _write(folder, RESULTS, ascii_json({"plan": plan.as_mapping(), "rows": rows}))
-        study = page.study_page(title, plan.every_axis, cells, rows, pictures, note, summary, runs)
+        study = page.study_page(title, plan.every_axis, cells, rows, pictures, note, summary, runs, plane)
         _write(folder, "index.html", study)
         if rows:
             sink = BytesIO()

@@ -1,5 +1,6 @@
 """Rules compared at equal prompt strength, on exact mixtures and in a folder."""
 
+import json
 import re
 
 import pytest
@@ -68,9 +69,23 @@ def test_a_folder_keeps_every_run_and_its_page_shows_the_plane(tmp_path):
     again = compare({"halfway": halfway}, denoiser, cfg=(1, 4), folder=tmp_path)
     assert denoiser.asked == asked
     assert again.as_json() == first.as_json()
-    rules = {path.name for path in tmp_path.iterdir()}
-    assert {"index.html", "report.txt", "results.csv"} <= rules
     assert "halfway by scale alone" in (tmp_path / "results.csv").read_text()
+    assert repr(first) in (tmp_path / "report.txt").read_text()
+    page = (tmp_path / "index.html").read_text()
+    study = json.loads(page.split('id="gg-study">')[1].split("</script>")[0])
+    assert study["plane"] == json.loads(json.dumps(first.as_json()))
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [({"cfg": [2, 4], "seed": [0]}, "add cfg 1"), ({"cfg": [1, 4], "seed": [0]}, "add seeds")],
+)
+def test_a_sweep_without_what_the_plane_needs_says_what_is_missing(tmp_path, axes, message):
+    axes = {**axes, "rule": {"CFG": None, "halfway": halfway}}
+    measures = ["prompt_strength", "denoising_ratio"]
+    shape, progress = (1, *SHAPE[1:]), {"measures": measures, "folder": tmp_path, "progress": False}
+    gg.sweep(gg.ExactDenoiser(WORLD), shape, SIGMAS, 1, axes=axes, **progress)
+    assert message in (tmp_path / "report.txt").read_text()
 
 
 def test_a_step_whose_scale_nobody_knows_has_no_control():

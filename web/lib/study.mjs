@@ -2,6 +2,7 @@
 /** The script of a study's page: a grid of its cells, curves along its axes, its runs, and every cell by itself. */
 import { cellDialog, download } from "./study-cell.mjs";
 import { plot, SERIES, valueWords } from "./study-plot.mjs";
+import { HEADS, orderWords, planePlot, planeRows, WORDS } from "./study-rules.mjs";
 import { keyOf, metricsOf, plotRuns } from "./study-runs.mjs";
 import { counted } from "./words.mjs";
 
@@ -66,6 +67,7 @@ export function mount(place, study, files) {
   page.dialog = cellDialog(page, make, () => drawGrid(page));
   drawGrid(page);
   drawCurves(page);
+  drawPlane(page);
   drawTable(page);
   if (!study.runs) return page;
   setTimeout(async () => { // the pictures come first
@@ -184,6 +186,39 @@ function figureOf(curve, measure) {
   return figure;
 }
 
+/** Rules at equal prompt strength, where they were measured.  @param {StudyPage} page */
+function drawPlane(page) {
+  const { place, state, study } = page;
+  if (!study.plane) return;
+  const { comparisons, rules, plain } = study.plane;
+  state.strength ??= String(middleReached(comparisons));
+  const at = Number(state.strength);
+  place("plane").hidden = false;
+  const options = comparisons.map((/** @type {any} */ one, /** @type {number} */ i) => [String(i), `cfg ${one.cfg}`]);
+  place("plane-controls").replaceChildren(choose(page, "at the prompt strength of plain", options, "strength", () => drawPlane(page)));
+  place("plane-plot").innerHTML = planePlot(study.plane, at); // every word in it is escaped
+  place("plane-key").replaceChildren(...[plain, ...rules].map((curve, k) => {
+    const word = make("span", { textContent: `\u25cf ${curve.name}` });
+    word.style.color = `var(--s${k % SERIES})`;
+    return word;
+  }));
+  place("plane-rows").replaceChildren(tableOf(HEADS, planeRows(comparisons[at])));
+  place("plane-words").textContent = `${orderWords(comparisons[at])} ${WORDS}`;
+}
+
+/** The comparison that is shown first: the greatest strength that most rules reach.  @param {any[]} comparisons */
+function middleReached(comparisons) {
+  const reach = comparisons.map((one) => one.rules.filter((/** @type {any} */ row) => !row.missing).length);
+  return reach.lastIndexOf(Math.max(...reach));
+}
+
+/** @param {any[]} heads @param {any[][]} lines */
+function tableOf(heads, lines) {
+  /** @param {string} tag @param {any[]} words */
+  const line = (tag, words) => make("tr", {}, ...words.map((word) => make(tag, { textContent: word })));
+  return make("table", {}, make("thead", {}, line("th", heads)), make("tbody", {}, ...lines.map((cells) => line("td", cells))));
+}
+
 /** All picked runs over each other, or those of the grid.  @param {StudyPage} page */
 function drawRuns(page) {
   const { place, state, study, varied, picked, runs, metrics } = page;
@@ -222,9 +257,7 @@ function drawTable({ place, study }) {
   const heads = [...study.axes.map((axis) => axis.name), ...Object.values(study.measures).map((measure) => measure.title)];
   const lines = study.rows.map((row) => [...study.axes.map((axis) => row.place[axis.name]),
     ...Object.entries(study.measures).map(([name, one]) => valueWords(row.measures[name], one.unit))]);
-  /** @param {string} tag @param {any[]} words */
-  const line = (tag, words) => make("tr", {}, ...words.map((word) => make(tag, { textContent: word })));
-  place("rows").replaceChildren(make("table", {}, make("thead", {}, line("th", heads)), make("tbody", {}, ...lines.map((cells) => line("td", cells)))));
+  place("rows").replaceChildren(tableOf(heads, lines));
 }
 
 /** What the reader has marked, kept by this browser.  @param {Study} study */
