@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,12 +15,14 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ...guidance.energies.protocol import Energy
 from ...sweeps.axes import Value, duration, value_at
 from ...sweeps.curves import add_diversity
+from ...sweeps.measures import own_measures
 from ...sweeps.sheet import sheet
+from ...trace.trace import MEASURED
 from ..editor.checks import CheckedNode
 from ..editor.rule_nodes import say
 from ..editor.saving import preview, provenance, show_or_say
 from .conditions import describe_steady_judge
-from .results import LEAST_SIDE, UNKNOWN, WORDS, best_cfg, own_words, row_of, table
+from .results import LEAST_SIDE, UNKNOWN, WORDS, ask_model, best_cfg, plane_words, row_of, table
 from .runs import Outcome, Settings, Subject, every_run, obstacle, sample_alone
 
 Wanted = Sequence[tuple[dict[str, Value], Settings]]  # every place on the axes, and the settings there
@@ -48,7 +51,10 @@ def sample_grid(
     for i, run in every_run(subject, [settings for _, settings in wanted], mode, facts):
         place, settings = wanted[i]
         row, picture = row_of(i, place, subject, run, vae, conditions[settings.condition].energy)
-        row["measures"] |= own_words(subject, settings, run, draws) if draws else {}
+        if draws:
+            measured = ask_model(subject, settings, run, draws)
+            row["measures"] |= own_measures(measured)
+            run = run._replace(trace=replace(run.trace, header={**run.trace.header, MEASURED: measured.sums()}))
         outcomes[i] = row, picture
         runs[i], left = run, (time.monotonic() - began) * (len(wanted) / len(outcomes) - 1)
         say(node, f"{len(outcomes)} of {len(wanted)} runs, about {duration(left)} left")
@@ -61,7 +67,10 @@ def sample_grid(
         trace = sample_alone(subject, wanted[chosen][1], facts, "pictures").trace
     note = " ".join(filter(None, (_note(subject, wanted, runs, mode), describe_steady_judge(energy, conditions))))
     page = sheet([*rows[0]["place"]], rows, lambda i: outcomes[int(i)][1], TITLE, note, WORDS, LEAST_SIDE)
-    grid, words = torch.from_numpy(np.asarray(page).copy()).float().div_(255)[None], table(rows)
+    grid = torch.from_numpy(np.asarray(page).copy()).float().div_(255)[None]
+    traces = {row["id"]: run.trace for row, run in zip(rows, runs, strict=True)}
+    pictures = {row["id"]: picture for row, picture in outcomes.values()}
+    words = "\n\n".join(filter(None, (table(rows), plane_words(rows, traces, pictures))))
     latent = {**runs[0].samples, "samples": torch.cat([run.samples["samples"] for run in runs])}
     for name in ("noise_mask", "batch_index"):
         latent.pop(name, None)  # of one run

@@ -11,9 +11,12 @@ from comfy.sd import VAE
 from torch import Tensor
 
 from ...guidance.energies.protocol import Energy
-from ...sweeps.axes import Value, value_at
-from ...sweeps.measures import JUDGE, USUAL, measure, own_measures, score, spread_of
+from ...measure.measurement import Measurement
+from ...sweeps.axes import Axis, Value, value_at
+from ...sweeps.measures import JUDGE, USUAL, measure, score, spread_of
+from ...sweeps.plane import plane_of_sweep
 from ...sweeps.results import Row
+from ...trace.trace import Trace
 from ..models.trace_pictures import pictures_of
 from ..recording.measuring import measure_latent
 from .runs import Outcome, Settings, Subject
@@ -38,11 +41,22 @@ def row_of(
     return row, _small(images[0]).clone()  # a view would keep all pictures
 
 
-def own_words(subject: Subject, settings: Settings, run: Outcome, draws: int) -> dict[str, float]:
+def ask_model(subject: Subject, settings: Settings, run: Outcome, draws: int) -> Measurement:
     """What the model says of the finished pictures of a run; pictures of one seed are asked about with one noise."""
     conditions = subject.positive_of(settings), subject.negative
     measured, *_ = measure_latent(subject.model, *conditions, run.samples, draws=draws, seed=settings.seed)
-    return own_measures(measured)
+    return measured
+
+
+def plane_words(rows: Sequence[Row], traces: Mapping[str, Trace], pictures: Mapping[str, Tensor]) -> str:
+    """The rules at equal prompt strength, or why they are not compared; empty where nothing asks for it.
+
+    traces, pictures: of every row, by its id.
+    """
+    names = [*rows[0]["place"]]
+    axes = [Axis(name, tuple(dict.fromkeys(row["place"][name] for row in rows))) for name in names]
+    plane, why = plane_of_sweep(rows, axes, traces.__getitem__, pictures.__getitem__)
+    return plane.text() if plane else why
 
 
 def best_cfg(rows: Sequence[Row], by: str) -> float | None:

@@ -7,6 +7,7 @@ import torch
 
 from guidance_geometry import library as gg
 from guidance_geometry.dev.fixtures.subjects import every_subject
+from guidance_geometry.extension import every_node
 from guidance_geometry.host.editor.tap_places import set_epoch
 from guidance_geometry.host.editor.taps import requested_taps
 from guidance_geometry.host.recording.measuring import measure_latent
@@ -128,6 +129,17 @@ def test_a_sweep_shows_what_the_model_says_of_its_pictures():
     by_cfg = {row[places["cfg"]]: {name: float(row[at]) for name, at in places.items()} for row in rows}
     assert by_cfg["1"]["variety"] == 1 > by_cfg["9"]["variety"]
     assert by_cfg["9"]["prompt_strength"] > by_cfg["1"]["prompt_strength"]
+
+
+def test_a_sweep_over_rules_compares_them_at_equal_prompt_strength():
+    every_node()  # rules are named by their nodes
+    run = (*loaded("pocket-flow-1"), 3, 4, "euler", "simple")
+    axes = "cfg: {}, 3\nrule: cfg, APG\nseed: 3, 4"
+    words = GGSweep.execute(*run, axes.format(1), measure=1).args[2]
+    table = words[words.index("At the prompt strength of plain cfg 3") :].splitlines()
+    assert [line.split()[0] for line in table[2:4]] == ["cfg", "APG"]
+    assert "no measure of quality" in words
+    assert "add cfg 1" in GGSweep.execute(*run, axes.format(2), measure=1).args[2]
 
 
 def test_a_job_that_is_queued_once_more_is_measured_wherever_it_is_recorded():
