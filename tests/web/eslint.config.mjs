@@ -2,7 +2,7 @@
 const HERE = ["console", "structuredClone", "URL", "URLSearchParams", "Blob", "setTimeout", "clearTimeout", "setInterval", "clearInterval"];
 const BROWSER = ["document", "localStorage", "matchMedia", "fetch", "navigator", "crypto", "getComputedStyle", "requestAnimationFrame",
   "cancelAnimationFrame", "addEventListener", "Image", "FileReader", "ImageData", "OffscreenCanvas", "ResizeObserver", "MutationObserver",
-  "XMLHttpRequest", "FormData", "Event", "LiteGraph"];
+  "XMLHttpRequest", "Worker", "MessageChannel", "TextDecoder", "FormData", "Event", "LiteGraph"];
 const NODE = ["process", "Buffer"];
 
 const readable = (names) => Object.fromEntries(names.map((name) => [name, "readonly"]));
