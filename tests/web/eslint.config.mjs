@@ -2,7 +2,9 @@
 const HERE = ["console", "structuredClone", "URL", "URLSearchParams", "Blob", "setTimeout", "clearTimeout", "setInterval", "clearInterval"];
 const BROWSER = ["document", "localStorage", "matchMedia", "fetch", "navigator", "crypto", "getComputedStyle", "requestAnimationFrame",
   "cancelAnimationFrame", "addEventListener", "Image", "FileReader", "ImageData", "OffscreenCanvas", "ResizeObserver", "MutationObserver",
-  "XMLHttpRequest", "Worker", "MessageChannel", "TextDecoder", "FormData", "Event", "LiteGraph"];
+  "XMLHttpRequest",
+  "Worker", "MessageChannel", "TextDecoder", "devicePixelRatio", "location", "history", "scrollTo", "removeEventListener", "atob",
+  "FormData", "Event", "LiteGraph"];
 const NODE = ["process", "Buffer"];
 
 const readable = (names) => Object.fromEntries(names.map((name) => [name, "readonly"]));

@@ -513,3 +513,110 @@ interface PlaneDrawing {
   area: Box;
   [name: string]: any;
 }
+
+/** What the page that needs no install computes with: web/explain. A Point lies on its map. */
+type Vector = Float64Array;
+type Point = [number, number];
+type PocketFlow = ReturnType<typeof import("../../web/explain/network.mjs").networkOf>;
+type Predict = (x: Vector, sigma: number, labels: number[]) => Vector; // x of all pictures, one after the other -> x0-hat
+
+/** Maps of features, [B, C, H, W]. */
+interface Features {
+  B: number;
+  C: number;
+  H: number;
+  W: number;
+  v: Vector;
+}
+
+/** What can be set on the page, and how far. */
+interface Settings {
+  screen: number;
+  gamma: number;
+  steps: number;
+  sampler: string;
+  label: string;
+  seed: number;
+  noise: number;
+  rule: string;
+  pictures: number;
+  cfg: number;
+  step: number;
+  picture: number;
+  x: Point;
+  language: string;
+}
+
+interface Limits {
+  least: number;
+  most: number;
+  by: number;
+  usual: number;
+}
+
+/** What a rule reads. state: its memory of this run, empty at first. */
+interface Predictions {
+  x: Vector;
+  u: Vector;
+  c: Vector;
+  gamma: number;
+  i: number;
+  state: any;
+}
+
+interface GuidanceRule {
+  name: string;
+  scale?: (gamma: number, share: number) => number;
+  guide: (p: Predictions) => Vector;
+}
+
+/** How pictures are made: draws gives the fresh noise of each. */
+interface RunOrder {
+  labels: number[];
+  starts: Vector[];
+  draws: (() => Vector)[];
+  gamma: number;
+  steps: number;
+  sampler: string;
+  rule: string;
+}
+
+/** A step of one picture. u: null where it was not asked for. kappa: how far the next x follows D, dx'/dD. */
+interface StepTaken {
+  i: number;
+  sigma: number;
+  next: number;
+  kappa: number;
+  gamma: number;
+  x: Vector;
+  u: Vector | null;
+  c: Vector;
+  D: Vector;
+  move: Vector;
+  noise: Vector;
+  to: Vector;
+}
+
+/** A step on the map: tip is where it ends before its noise. */
+interface MapStep {
+  s: number;
+  next: number;
+  kappa: number;
+  x: Point;
+  u: Point;
+  c: Point;
+  D: Point;
+  tip: Point;
+  to: Point;
+}
+
+/** Sums of one picture at one level: <x - u, c - u>, |c - u|^2, |c - x|^2, sigma <n, c - x>. */
+interface LevelSums {
+  sigma: number;
+  along: number;
+  length: number;
+  error: number;
+  expected: number;
+}
+
+type Estimate = [number, number, number]; // a number, and the ends of its 95 % interval: NaN for a single picture

@@ -8,8 +8,6 @@ import { behind, classify, density, endsOf, MEANS, nearest, pathFrom, predict, p
 import { LABELS } from "./network.mjs";
 import { normal, SAMPLERS, uniform } from "./sampling.mjs";
 
-/** @typedef {import("./map.mjs").Point} Point */
-/** @typedef {import("./settings.mjs").Settings} Settings */
 /** What lies under the commands: shares 0 to 1 on a grid of n x n, upwards; or many points.
  * @typedef {{n: number, values: Float64Array, colour: string} | {points: ArrayLike<number>, colour: string, size: number, alpha: number}} Under
  * @typedef {{under: Under[], commands: Command[], words: string, extent: number}} Drawn
@@ -105,7 +103,7 @@ function vector(page, from, to, role, words = "", more = {}) {
 /** @param {MapPage} page @param {Point} from @param {Point} to @param {string} stroke @param {any} [dash] */
 const stroke = (page, from, to, stroke, width = 1.6, dash = [6, 4]) => page.commands.push(line([page.at(from), page.at(to)], stroke, width, { dash }));
 
-/** The way of a run.  @param {MapPage} page @param {import("./map.mjs").MapStep[]} path @param {string} stroke */
+/** The way of a run.  @param {MapPage} page @param {MapStep[]} path @param {string} stroke */
 function way({ commands, at }, path, stroke, { width = 1.6, alpha = 1, dots = false } = {}) {
   const points = [at(path[0].x), ...path.map(({ to }) => at(to))];
   commands.push(line(points, stroke, width, { alpha }));

@@ -9,8 +9,6 @@
  */
 import { stepOf } from "./sampling.mjs";
 
-/** @typedef {[number, number]} Point */
-
 const LABELS = 10;
 export const WRONG = 0.3; // of the labels are drawn at random
 export const SPREAD = 0.13; // d: deviation of a look
@@ -108,10 +106,6 @@ export function density(x, y, label) {
   }
   return { all, called: all > 0 ? called / all / LABELS : 1 / LABELS };
 }
-
-/** A step of a run on the map: the point, both predictions, the guided one, where the step ends and where its noise does.
- * @typedef {{s: number, next: number, kappa: number, x: Point, u: Point, c: Point, D: Point, tip: Point, to: Point}} MapStep
- */
 
 /** One step.  gamma: null where the label is not known, and D = u
  * @param {Point} x @param {number} s @param {number} next @param {{label: number, gamma: ?number, eta: number}} how

@@ -9,25 +9,18 @@
 import { predictBoth } from "./sampling.mjs";
 import { dot, minus, plus } from "./vectors.mjs";
 
-/** @typedef {import("./vectors.mjs").Vector} Vector */
-/** Sums of one picture at one level: along = sum <x - u, c - u>, length = sum |c - u|^2, error = sum |c - x|^2,
- * expected = sum sigma <n, c - x>.
- * @typedef {{sigma: number, along: number, length: number, error: number, expected: number}} Level
- * @typedef {[number, number, number]} Estimate value, and the ends of its 95 % interval: NaN for a single picture
- */
-
 export const LEVELS = [12.8, 6.4, 3.2, 1.6, 0.8, 0.4, 0.2]; // noise over signal; the rms of clean latents is 1
 const [COARSE, FINE] = [0.8, 1.6]; // from here up a level tells of the prompt; up to here, how strange a picture is
 const SURE = 0.975;
 const MARKS = { measured: 1.1, seen: 1.4 }; // times the least ratio: the first change that can be measured, that is seen
 
 /** The sums of finished pictures, each its own noise in pairs +n and -n: [picture][level].
- * @param {(x: Float64Array, sigma: number, labels: number[]) => Float64Array} predict @param {number} none
+ * @param {Predict} predict @param {number} none
  * @param {Vector[]} xs @param {number[]} labels @param {(() => Vector)[]} draws of noise, for each picture @param {number} pairs
- * @returns {Generator<?Level[][]>} null where there is more to do; the sums last
+ * @returns {Generator<?LevelSums[][]>} null where there is more to do; the sums last
  */
 export function* queryLevels(predict, none, xs, labels, draws, pairs) {
-  /** @type {Level[][]} */ const sums = xs.map(() => []);
+  /** @type {LevelSums[][]} */ const sums = xs.map(() => []);
   for (const sigma of LEVELS) {
     const level = xs.map(() => ({ sigma, along: 0, length: 0, error: 0, expected: 0 }));
     for (let pair = 0; pair < pairs; pair += 1) {
@@ -45,7 +38,7 @@ export function* queryLevels(predict, none, xs, labels, draws, pairs) {
   yield sums;
 }
 
-/** @param {Level} level @param {Vector} x @param {Vector} c @param {?Vector} u @param {Vector} noise */
+/** @param {LevelSums} level @param {Vector} x @param {Vector} c @param {?Vector} u @param {Vector} noise */
 function addTo(level, x, c, u, noise) {
   const wrong = minus(c, x);
   level.error += dot(wrong, wrong);
@@ -93,7 +86,7 @@ export function studentsQuantile(freedom) {
   return Math.sqrt(freedom) * Math.tan(low);
 }
 
-/** @param {Level[]} levels @returns {number[]} */
+/** @param {LevelSums[]} levels @returns {number[]} */
 const ratioSums = (levels) => levels.filter(({ sigma }) => sigma <= FINE).flatMap(({ error, expected }) => [error, expected]);
 
 /** ln of the denoising ratio.  @param {number[]} sums error and expected of each level in turn */
@@ -106,13 +99,13 @@ function logRatio(sums) {
 /** @param {Estimate} estimate @returns {Estimate} */
 const exponential = ([value, low, high]) => [Math.exp(value), Math.exp(low), Math.exp(high)];
 
-/** How strongly the pictures show their label: kappa.  @param {Level[][]} levels of each picture */
+/** How strongly the pictures show their label: kappa.  @param {LevelSums[][]} levels of each picture */
 export function promptStrength(levels) {
   const rows = levels.map((own) => totals(own.filter(({ sigma }) => sigma >= COARSE).map(({ sigma, along, length }) => [along / sigma ** 2, length / sigma ** 2])));
   return jackknife(rows, ([along, length]) => along / length);
 }
 
-/** How strange the pictures are to the model: 1 as its own.  @param {Level[][]} levels of each picture */
+/** How strange the pictures are to the model: 1 as its own.  @param {LevelSums[][]} levels of each picture */
 export const denoisingRatio = (levels) => exponential(jackknife(levels.map(ratioSums), logRatio));
 
 /** Mean distance between pictures, over that of the same seeds without guidance.
@@ -131,7 +124,7 @@ export function variety(xs, plainOnes) {
 }
 
 /** Everything at several scales, as curvePlot reads it.  points: levels and latents of the same seeds, at rising values
- * @param {{value: number, levels: Level[][], latents: Vector[]}[]} points @returns {Curve}
+ * @param {{value: number, levels: LevelSums[][], latents: Vector[]}[]} points @returns {Curve}
  */
 export function curveOf(points) {
   const values = points.map(({ value }) => value);

@@ -2,7 +2,6 @@
 /** Pocket Flow and the decoder of its VAE: models/denoisers/pocket_flow.py and pocket.py, in the browser. */
 import { blocks, convolution, features, multiply, pack, pointwise, room } from "./products.mjs";
 
-/** @typedef {import("./products.mjs").Features} Features */
 /** @typedef {Record<string, Float64Array>} Weights */
 
 export const CHANNELS = 4;

@@ -67,10 +67,6 @@ export function room(use, size) {
   return made;
 }
 
-/** A map of features.
- * @typedef {{B: number, C: number, H: number, W: number, v: Float64Array}} Features
- */
-
 /** @param {number} B @param {number} C @param {number} H @param {number} W @param {Float64Array} [v] @returns {Features} */
 export const features = (B, C, H, W, v) => ({ B, C, H, W, v: v ?? new Float64Array(B * C * H * W) });
 

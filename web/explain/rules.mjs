@@ -2,30 +2,23 @@
 /** Rules of guidance on one picture of a flow model, x = (1 - sigma) x0 + sigma eps: guidance/rules/ in the browser, at its defaults. */
 import { deviation, dot, minus, plus, ratio } from "./vectors.mjs";
 
-/** @typedef {import("./vectors.mjs").Vector} Vector */
-/** What a rule reads. state: its memory of this run, empty at first.
- * @typedef {{x: Vector, u: Vector, c: Vector, gamma: number, i: number, state: any}} Predictions
- * @typedef {{name: string, paper: string, scale?: (gamma: number, share: number) => number, guide: (p: Predictions) => Vector}} Rule
- */
-
 const APG = { eta: 0, threshold: 0.06, momentum: -0.5 };
 const PHI = 0.7; // of the contrast is taken back
 const ZERO_STEPS = 1;
 const [START, END] = [0.2, 0.8]; // of the run
 const SKIM = 3;
 
-/** D = u + gamma (c - u)  @param {{u: Vector, c: Vector, gamma: number}} p */
+/** D = u + gamma (c - u)  @param {Pick<Predictions, "u" | "c" | "gamma">} p */
 export const plain = ({ u, c, gamma }) => plus(u, minus(c, u), gamma);
 
-/** Ho and Salimans 2022, arXiv 2207.12598, eq. 6, with gamma = 1 + w.  @type {Rule} */
-const cfg = { name: "CFG", paper: "2207.12598", guide: plain };
+/** Ho and Salimans 2022, arXiv 2207.12598, eq. 6, with gamma = 1 + w.  @type {GuidanceRule} */
+const cfg = { name: "CFG", guide: plain };
 
 /** m = delta + beta m; no longer than the threshold; without its part along c.  Sadat et al. 2024, arXiv 2410.02416, alg. 1.
- * @type {Rule}
+ * @type {GuidanceRule}
  */
 const apg = {
   name: "APG",
-  paper: "2410.02416",
   guide({ u, c, gamma, state }) {
     const mean = state.mean ? plus(minus(c, u), state.mean, APG.momentum) : minus(c, u);
     state.mean = mean;
@@ -38,11 +31,10 @@ const apg = {
 };
 
 /** The guided velocity with the deviation of the one with the label, by a share phi.  Lin et al. 2023, arXiv 2305.08891, sec. 3.4.
- * @type {Rule}
+ * @type {GuidanceRule}
  */
 const rescale = {
   name: "Rescale",
-  paper: "2305.08891",
   guide(p) {
     const guided = plain(p);
     const share = ratio(deviation(minus(p.c, p.x)), deviation(minus(guided, p.x)));
@@ -50,10 +42,9 @@ const rescale = {
   },
 };
 
-/** The velocity without the label at its best length, and no first step.  Fan et al. 2025, arXiv 2503.18886.  @type {Rule} */
+/** The velocity without the label at its best length, and no first step.  Fan et al. 2025, arXiv 2503.18886.  @type {GuidanceRule} */
 const zeroStar = {
   name: "CFG-Zero*",
-  paper: "2503.18886",
   guide({ x, u, c, gamma, i }) {
     if (i < ZERO_STEPS) return x;
     const [free, bound] = [minus(u, x), minus(c, x)];
@@ -61,13 +52,12 @@ const zeroStar = {
   },
 };
 
-/** Guidance in a part of the run alone.  Kynkaanniemi et al. 2024, arXiv 2404.07724.  @type {Rule} */
-const interval = { name: "Interval", paper: "2404.07724", scale: (gamma, share) => (START <= share && share < END ? gamma : 1), guide: plain };
+/** Guidance in a part of the run alone.  Kynkaanniemi et al. 2024, arXiv 2404.07724.  @type {GuidanceRule} */
+const interval = { name: "Interval", scale: (gamma, share) => (START <= share && share < END ? gamma : 1), guide: plain };
 
-/** A lower scale at values that guidance makes more extreme than they are. No paper.  @type {Rule} */
+/** A lower scale at values that guidance makes more extreme than they are. No paper.  @type {GuidanceRule} */
 const skim = {
   name: "Skimmed",
-  paper: "",
   guide({ x, u, c, gamma }) {
     return plain({ u, c, gamma }).map((guided, k) => {
       const delta = c[k] - u[k];
@@ -77,5 +67,5 @@ const skim = {
   },
 };
 
-/** @type {Record<string, Rule>} */
+/** @type {Record<string, GuidanceRule>} */
 export const RULES = { cfg, apg, rescale, zero: zeroStar, interval, skim };

@@ -2,7 +2,6 @@
 /** The record of a run as the panel's figures read it: trace/record.py in the browser, for one picture of a flow model. */
 import { dot, minus, plus } from "./vectors.mjs";
 
-/** @typedef {import("./sampling.mjs").StepTaken} StepTaken */
 
 const VECTORS = ["u", "a", "delta", "D-G", "move", "noise"];
 const ACROSS = 0.005; // of a push: a smaller share across the difference is neither drawn nor told

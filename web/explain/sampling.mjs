@@ -3,13 +3,6 @@
 import { RULES } from "./rules.mjs";
 import { minus, plus } from "./vectors.mjs";
 
-/** @typedef {import("./vectors.mjs").Vector} Vector */
-/** A step of one picture. u: null where it was not asked for. kappa: how far the next x follows D, dx'/dD.
- * @typedef {{i: number, sigma: number, next: number, kappa: number, gamma: number, x: Vector, u: ?Vector, c: Vector, D: Vector,
- *   move: Vector, noise: Vector, to: Vector}} StepTaken
- * @typedef {{labels: number[], starts: Vector[], draws: (() => Vector)[], gamma: number, steps: number, sampler: string, rule: string}} Order
- */
-
 /** Share of the noise that a sampler draws anew.  @type {Record<string, number>} */
 export const SAMPLERS = { euler: 0, ddpm: 1 };
 
@@ -52,7 +45,7 @@ export function stepOf(sigma, next, eta) {
 /** The steps of a run of several pictures, one after the other: [step of each picture].
  *
  * predict(x [B, N], sigma, labels) -> x0-hat; null: the label that means none.
- * @param {(x: Float64Array, sigma: number, labels: number[]) => Float64Array} predict @param {number} none @param {Order} order
+ * @param {Predict} predict @param {number} none @param {RunOrder} order
  * @returns {Generator<StepTaken[]>}
  */
 export function* run(predict, none, { labels, starts, draws, gamma: cfg, steps, sampler, rule }) {
@@ -78,7 +71,7 @@ export function* run(predict, none, { labels, starts, draws, gamma: cfg, steps, 
 }
 
 /** The predictions with the labels, and those without where they are needed, in one batch.
- * @param {(x: Float64Array, sigma: number, labels: number[]) => Float64Array} predict @param {Vector[]} xs @param {number} sigma
+ * @param {Predict} predict @param {Vector[]} xs @param {number} sigma
  * @param {number[]} labels @param {number} none @param {boolean} both @returns {[Vector[], ?Vector[]]}
  */
 export function predictBoth(predict, xs, sigma, labels, none, both) {

@@ -4,16 +4,11 @@ import { LABELS } from "./network.mjs";
 import { RULES } from "./rules.mjs";
 import { SAMPLERS } from "./sampling.mjs";
 
-/** @typedef {{screen: number, gamma: number, steps: number, sampler: string, label: string, seed: number, noise: number, rule: string,
- *   pictures: number, cfg: number, step: number, picture: number, x: [number, number], language: string}} Settings
- */
-
 export const SCREENS = 8; // seven of the lesson, and the workbench
 export const CFG = [1, 2, 3, 4, 6, 8, 11, 16]; // columns of the workbench
 const EDGE = 3; // of the map
 
-/** A number between two ends.  @typedef {{least: number, most: number, by: number, usual: number}} Range */
-/** @type {Record<string, Range>} */
+/** Numbers between two ends.  @type {Record<string, Limits>} */
 export const RANGES = {
   screen: { least: 1, most: SCREENS, by: 1, usual: 1 },
   gamma: { least: 0, most: 16, by: 0.25, usual: 4 },
@@ -31,7 +26,7 @@ export const CHOICES = { sampler: Object.keys(SAMPLERS), label: LABELS, rule: Ob
 const USUAL = { sampler: "euler", label: "planet", rule: "cfg", language: "", cfg: "8" };
 /** @type {[number, number]} */ const POINT = [-0.55, 0.5];
 
-/** A value inside its range, on its grid; the usual one for what is no number.  @param {Range} range @param {string | number | null} value */
+/** A value inside its range, on its grid; the usual one for what is no number.  @param {Limits} range @param {string | number | null} value */
 export function inside({ least, most, by, usual }, value) {
   const number = value === null || value === "" ? NaN : Number(value);
   if (!Number.isFinite(number)) return usual;

@@ -6,15 +6,10 @@ import { recordOf } from "./run-record.mjs";
 import { join, noised, normal, predictBoth, run, split } from "./sampling.mjs";
 import { minus, plus } from "./vectors.mjs";
 
-/** @typedef {import("./vectors.mjs").Vector} Vector */
-/** @typedef {import("./sampling.mjs").StepTaken} StepTaken */
-/** @typedef {ReturnType<typeof import("./network.mjs").networkOf>} Network */
-/** A picture as RGBA, row by row.  @typedef {Uint8ClampedArray} Pixels */
-
 const CLEAN = { gamma: 2, steps: 20, sampler: "euler", rule: "cfg" }; // how the clean picture of the first screens is made
 const [START, STEPS, LEVEL, ASKED] = [0, 1, 2, 3]; // purposes of noise: they share none
 
-/** @param {Float64Array} values [B, 3, 32, 32] in -1 .. 1 @returns {Pixels[]} */
+/** @param {Float64Array} values [B, 3, 32, 32] in -1 .. 1 @returns {Uint8ClampedArray[]} */
 function pixelsOf(values) {
   const area = PICTURE * PICTURE;
   return split(values, values.length / area / 3).map((picture) => {
@@ -24,11 +19,11 @@ function pixelsOf(values) {
   });
 }
 
-/** @param {Network} network @param {Vector[]} latents */
+/** @param {PocketFlow} network @param {Vector[]} latents */
 const decode = (network, latents) => pixelsOf(network.decode(join(latents)));
 
 /** A run of several seeds of one label.
- * @param {Network} network @param {{label: number, seeds: number[], streams?: number[], gamma: number, steps: number, sampler: string, rule: string}} order
+ * @param {PocketFlow} network @param {{label: number, seeds: number[], streams?: number[], gamma: number, steps: number, sampler: string, rule: string}} order
  * streams: of the noise on the way, where runs of one start shall differ
  * @returns {Generator<StepTaken[]>}
  */
@@ -40,7 +35,7 @@ function runOf(network, { label, seeds, streams = seeds, ...order }) {
 
 /** @type {Map<string, Vector>} */ const made = new Map(); // clean latents by label and seed
 
-/** A clean latent of a label: the model's own.  @param {Network} network @param {number} label @param {number} seed @returns {Generator<?Vector>} */
+/** A clean latent of a label: the model's own.  @param {PocketFlow} network @param {number} label @param {number} seed @returns {Generator<?Vector>} */
 function* cleanOf(network, label, seed) {
   const key = `${label} ${seed}`;
   if (!made.has(key)) {
@@ -67,7 +62,7 @@ function* lastOf(task) {
 /** Steps of a run that a film shows, evenly, the first and the last among them.  @param {number} steps @param {number} frames */
 export const framesOf = (steps, frames) => [...new Set(Array.from({ length: frames }, (_, k) => Math.round((k * (steps - 1)) / Math.max(frames - 1, 1))))];
 
-/** @type {Record<string, (network: Network, order: any) => Generator<any>>} */
+/** @type {Record<string, (network: PocketFlow, order: any) => Generator<any>>} */
 export const TASKS = {
   /** A clean picture, the same under noise, and what is predicted then: the label is not told. */
   * look(network, { label, seed, noise }) {

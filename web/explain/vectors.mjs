@@ -1,8 +1,6 @@
 // @ts-check
 /** Lengths, angles and sums of vectors: lists of numbers of one length. */
 
-/** @typedef {Float64Array} Vector */
-
 /** <a, b>  @param {Vector} a @param {Vector} b */
 export function dot(a, b) {
   let sum = 0;
