@@ -1,4 +1,4 @@
-"""For developers: `python3 dev.py demo | serve | test | bench | fuzz | lab | site`. Python 3.10 or newer.
+"""For developers: `python3 dev.py demo | serve | test | bench | fuzz | lab | site | page-demo`. Python 3.10 or newer.
 
 `sweep`, `study`, `page`, `report`, `card`, `check` and `convert` are the command guidance-geometry, with a ComfyUI of
 this folder. Each command does the set-up that it needs and keeps it in .venv/, .host/ and .cache/.
@@ -270,6 +270,12 @@ def site(args: argparse.Namespace) -> int:
     return 0
 
 
+def page_demo(args: argparse.Namespace) -> int:
+    """Write the page that needs no install, output/guidance.html: a model that runs in the browser, and a lesson."""
+    python, _ = prepare(args, provision.TESTS)
+    return run([python, RUN, "explain_page"])
+
+
 WITH_REST = {  # what hands its arguments on: the name that it takes first
     bench: {"nargs": "?", "default": "*", "help": "one script of lab/bench; default: all"},
     lab: {"help": "such as economy; one that there is not lists them"},
@@ -303,8 +309,8 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers()
-    for command in (demo, serve, test, bench, fuzz, lab, site):
-        sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
+    for command in (demo, serve, test, bench, fuzz, lab, site, page_demo):
+        sub = commands.add_parser(command.__name__.replace("_", "-"), help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         add_own_options(command, sub)
     for name, command in command_line.COMMANDS.items():

@@ -1,18 +1,19 @@
-"""The page that needs no install: one HTML file with Pocket Flow, its code and the lesson. `python3 dev.py page-demo`."""
+"""The page that needs no install: one HTML file with Pocket Flow, its code and the lesson. `python3 dev.py page-demo`.
+
+Standard library only: the site is built where no torch is.
+"""
 
 from __future__ import annotations
 
 import argparse
 import base64
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from safetensors.torch import save
-
-from ..figures.html import PREFIX, WEB, modules
-from ..files.safetensors import read_safetensors
+from ..figures.web_modules import PREFIX, WEB, modules
 from .places import ROOT, pack_version
 
 NAME = "guidance.html"
@@ -39,8 +40,18 @@ def explain_page() -> str:
 
 def weights() -> bytes:
     """The network and the decoder of its VAE, in half precision, as a safetensors file."""
-    tensors, _ = read_safetensors(MODEL)
-    return save({name: tensor for name, tensor in tensors.items() if not name.startswith(LEFT_OUT)})
+    file = MODEL.read_bytes()
+    start = 8 + int.from_bytes(file[:8], "little")  # behind the length of the header, and the header
+    entries, kept, body = json.loads(file[8:start]), {}, b""
+    for name, entry in entries.items():
+        if name == "__metadata__" or name.startswith(LEFT_OUT):
+            continue
+        first, last = entry["data_offsets"]
+        kept[name] = entry | {"data_offsets": [len(body), len(body) + last - first]}
+        body += file[start + first : start + last]
+    header = json.dumps(kept).encode()
+    header += b" " * (-len(header) % 8)  # tensors begin at a multiple of 8
+    return len(header).to_bytes(8, "little") + header + body
 
 
 def bundle(sources: Mapping[str, str], entry: str) -> str:

@@ -1,13 +1,15 @@
-"""What the site has beside docs/: the navigation, the help pages of the nodes, and where links out of docs/ lead.
+"""What the site has beside docs/: navigation, the page that runs a model, help pages of the nodes, links out of docs/.
 
 mkdocs.yml names this file, and mkdocs calls its functions by their names. docs/ stays as it reads on GitHub.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 import posixpath
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 ROOT = Path(__file__).resolve().parents[1]
 LOG = logging.getLogger("mkdocs.hooks")  # with `strict`, a warning fails the build
 HELP = "nodes"  # the folder of the site that has web/docs/
+MODEL_PAGE = "guidance.html"
 OF_THE_SITE = {".md", ".html", ".webp", ".png"}  # all else is read in the repository
 LINK = re.compile(r"(?<=\]\()[^)\s]+(?=\))")
 
@@ -35,7 +38,9 @@ def navigation(index: str) -> list[dict[str, list[dict[str, str]]]]:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the help pages; they are reached by links and by the search."""
+    """Add the page that runs a model, and the help pages; they are reached by links and by the search."""
+    if (ROOT / "web" / "explain").is_dir():
+        files.append(File.generated(config, MODEL_PAGE, content=model_page(), inclusion=InclusionLevel.NOT_IN_NAV))
     for file in sorted((ROOT / "web" / "docs").iterdir()):
         if file.suffix in OF_THE_SITE:
             place = f"{HELP}/{file.name}"
@@ -43,12 +48,25 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
+def model_page() -> str:
+    """The page as text."""
+    runpy.run_path(str(ROOT / "__main__.py"))["name_the_pack"]()
+    return importlib.import_module("guidance_geometry.dev.explain_page").explain_page()
+
+
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Lead each link to the page of the site that shows its file, else to the file in the repository."""
     if page.is_homepage:  # it is the contents itself
         page.meta["hide"] = ["navigation"]
     source = f"web/docs/{page.file.name}.md" if page.file.generated_by else f"docs/{page.file.src_uri}"
-    return LINK.sub(lambda link: lead(link[0], source, page.file.src_uri, config.repo_url), markdown)
+    own = f"{config.site_url}{MODEL_PAGE}"  # as it is read outside of the site
+
+    def there(link: re.Match[str]) -> str:
+        if link[0].partition("#")[0] == own:
+            return posixpath.relpath(MODEL_PAGE, posixpath.dirname(page.file.src_uri) or ".") + link[0][len(own) :]
+        return lead(link[0], source, page.file.src_uri, config.repo_url)
+
+    return LINK.sub(there, markdown)
 
 
 def lead(link: str, source: str, place: str, repository: str) -> str:

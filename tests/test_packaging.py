@@ -29,6 +29,7 @@ ALLOWED = NEEDED | {"locales"}
 REPOSITORY = PROJECT["project"]["urls"]["Repository"]
 BLOB, RAW = f"{REPOSITORY}/blob/main/", f"{REPOSITORY.replace('github.com', 'raw.githubusercontent.com')}/main/"
 LICENCES = ROOT / "assets" / "LICENSES.md"
+SITE = ROOT / "web" / "explain"  # for the site alone
 READMES = ("README.md", "README.zh.md")  # the second is in the repository alone
 TEXTS = {".py", ".md", ".json", ".mjs", ".js", ".css", ".html", ".toml", ".txt", ""}
 LARGEST = 10_000_000  # bytes of the zip, names and directory included: what a user downloads
@@ -66,7 +67,7 @@ def test_every_path_of_the_archive_can_be_unpacked_on_windows_and_macs(archive):
 
 def test_every_asset_and_web_page_is_in_the_archive(archive):
     for folder in ("assets", "web", "locales", "example_workflows", "subgraphs"):
-        files = (file for file in (ROOT / folder).rglob("*") if file.is_file())
+        files = (file for file in (ROOT / folder).rglob("*") if file.is_file() and SITE not in file.parents)
         assert {str(file.relative_to(ROOT)) for file in files} <= set(archive), f"git ignores something in {folder}/"
 
 

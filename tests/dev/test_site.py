@@ -77,6 +77,28 @@ def test_links_lead_to_the_site_where_it_has_the_file_and_to_the_repository_wher
     assert tabs == ["Home", "Start", "Use"]
 
 
+MODEL_PAGE = (  # what the page that runs a model is made of
+    *("__init__.py", "__main__.py", "pyproject.toml", "dev/__init__.py", "dev/explain_page.py", "dev/places.py"),
+    *("figures/__init__.py", "figures/web_modules.py", "guidance/__init__.py", "guidance/on_demand.py"),
+    *("assets/denoisers/pocket-flow-1.safetensors", "web/explain", "web/lib"),
+)
+
+
+def test_the_page_that_runs_a_model_is_built_without_torch_and_links_lead_to_it(build, tmp_path):
+    for part in MODEL_PAGE:
+        (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, tmp_path / part)
+    own = PROJECT["project"]["urls"]["Repository"].replace("https://github.com/", "").split("/")
+    address = f"https://{own[0]}.github.io/{own[1]}/guidance.html"
+    assert address in (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0], "a reader sees it first"
+    code, printed = build(**{"deep/two": f"# Two\n\n[there]({address}) [set]({address}#screen=3)\n"})
+    assert code == 0, printed
+    page = (tmp_path / "output" / "site" / "deep" / "two.html").read_text(encoding="utf-8")
+    assert re.findall(r'<a href="([^"]+)">(?:there|set)</a>', page) == ["../guidance.html", "../guidance.html#screen=3"]
+    made = (tmp_path / "output" / "site" / "guidance.html").read_bytes()
+    assert 2_000_000 < len(made) < 3_000_000
+
+
 def test_what_leads_nowhere_fails_the_build(build):
     """A page, an anchor, an address of the repository, a file outside of docs/; and a page that the index lacks."""
     gone = ("../gone.md", "../three.md#nowhere", f"{REPOSITORY}/blob/main/docs/lost.md", "../../lab/away.py")

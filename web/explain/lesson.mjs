@@ -124,7 +124,7 @@ function bars({ settings, t }) {
   const shares = classify(settings.x, settings.noise);
   return [element("table", { class: "bars" }, ...LABELS.map((label, k) => {
     const bar = element("span", { class: "bar" });
-    bar.style.width = `${100 * shares[k]}%`;
+    bar.style.width = `${(100 * shares[k]) / Math.max(...shares)}%`;
     return element("tr", { class: k === labelOf(settings) ? "own" : "" }, element("th", { scope: "row" }, t(label)), element("td", {}, bar), element("td", {}, `${number(100 * shares[k], 2)} %`));
   }))];
 }

@@ -212,6 +212,18 @@ function decoded(text) {
   return bytes.buffer;
 }
 
+/** What the page does not work without, and older browsers lack.  @type {(() => any)[]} */
+const NEEDED = [() => Worker, () => OffscreenCanvas, () => ResizeObserver, () => Intl.Segmenter, () => [].findLastIndex];
+
+/** @param {() => any} find */
+function isThere(find) {
+  try {
+    return Boolean(find());
+  } catch { // a name that nobody has declared
+    return false;
+  }
+}
+
 /** Begin: as a worker where there is no page.  scope: globalThis  @param {any} scope */
 export function begin(scope) {
   if (typeof document === "undefined") {
@@ -220,6 +232,7 @@ export function begin(scope) {
   }
   /** @param {string} id @returns {any} */
   const place = (id) => document.getElementById(id);
+  if (!NEEDED.every(isThere)) return; // the page says so
   const engine = new Engine(place("gg-code").textContent, decoded(place("gg-weights").textContent));
   scope.guidancePage = new Page(place("page"), engine); // for whoever looks from outside, as tests do
 }

@@ -14,6 +14,7 @@ import { normal, SAMPLERS, uniform } from "./sampling.mjs";
  */
 
 const EXTENT = 2.1; // from the middle of the map to its edge
+const WIDER = 2.5; // where runs end that go too far
 const WIDEST = 6;
 const CLOUD = 350; // points behind x
 const FAN = 24; // runs from one x
@@ -51,21 +52,31 @@ function disc({ commands, at, scale }, centre, radius, fill, alpha) {
 }
 
 /** Where pictures lie: every look, those of the label in its colour, and the names of the outer ones.
+ * inwards: the label's own names stand on the side of the middle, where no run ends
  * @param {MapPage} page @param {number | null} label
  */
-function world(page, label) {
-  const { theme, commands, at, w, placer, t } = page;
+function world(page, label, inwards = false) {
+  const { theme, t } = page;
   MEANS.forEach((mean, m) => {
     const own = m % LABELS.length === label;
     disc(page, mean, 2 * SPREAD, own ? theme.c : theme.muted, own ? 0.32 : 0.16);
-    if (m >= LABELS.length && !own) return;
-    const words = t(LABELS[m % LABELS.length]);
-    const [x, y] = at(m < LABELS.length ? [1.22 * mean[0], 1.22 * mean[1]] : [mean[0], mean[1] - 0.34]);
-    const size = w < 420 ? 11 : SIZE;
-    const box = { x: x - wordsWidth(words, size) / 2, y: y - size / 2, w: wordsWidth(words, size), h: size };
-    placer.taken.push(box);
-    commands.push(text(x, y + size / 3, words, { size, fill: own ? theme.c : theme.muted, anchor: "middle", halo: theme.paper, weight: own ? "bold" : "normal", name: "label" }));
+    if (m < LABELS.length || own) nameLook(page, mean, t(LABELS[m % LABELS.length]), own ? theme.c : theme.muted, own ? "bold" : "normal", own && inwards ? -1 : 1);
   });
+}
+
+/** The name of a look beside it, away from the middle of the map.
+ * @param {MapPage} page @param {Point} mean @param {string} words @param {string} fill @param {string} weight @param {number} side 1, or -1 for towards the middle
+ */
+function nameLook({ commands, at, scale, placer, theme, w }, mean, words, fill, weight, side) {
+  const size = w < 420 ? 11 : SIZE;
+  const half = wordsWidth(words, size) / 2;
+  const [dx, dy] = mean.map((value) => (side * value) / Math.hypot(...mean));
+  const [x, y] = at(mean);
+  const away = 2 * SPREAD * scale + 4;
+  const middle = Math.min(Math.max(x + dx * (away + half), half + 2), w - half - 2);
+  const base = y - dy * (away + size / 2) + size / 3;
+  placer.taken.push({ x: middle - half, y: base - size, w: 2 * half, h: size + 3 });
+  commands.push(text(middle, base, words, { size, fill, anchor: "middle", halo: theme.paper, weight, name: "label" }));
 }
 
 /** A point by its role, and its name where there is room.  @param {MapPage} page @param {Point} point @param {string} role @param {string} words */
@@ -236,25 +247,25 @@ export const MAPS = [
   function tooMuch(settings, options) {
     const { steps } = settings;
     const how = howOf(settings);
-    const page = mapPage(options, options.t("mapMuch"), 1.35 * EXTENT);
+    const page = mapPage(options, options.t("mapMuch"), WIDER);
     const { theme, t } = page;
-    world(page, how.label);
+    world(page, how.label, true);
     const count = 2 * Math.round(Math.min(RUNS, WORK / steps));
     const ends = endsOf(POOL.slice(0, count), steps, how, drawsFrom(count));
-    const heat = heatOf(1.35 * EXTENT, 120, theme.c, (x, y) => {
+    const heat = heatOf(WIDER, 120, theme.c, (x, y) => {
       const { all, called } = density(x, y, how.label);
       return all * called ** how.gamma;
     });
     const { right, outside } = sharesOf(ends, how.label);
-    return { under: [heat, { points: ends, colour: theme.ink, size: 1.7, alpha: 0.6 }], commands: page.commands, extent: 1.35 * EXTENT,
+    return { under: [heat, { points: ends, colour: theme.ink, size: 1.7, alpha: 0.6 }], commands: page.commands, extent: WIDER,
       words: t("saidMuch", { n: count / 2, gamma: number(how.gamma), right: percent(right), label: t(settings.label), outside: percent(outside),
-        spread: number(spreadOf(ends), 2), wanted: number(spreadOfHeat(heat, 1.35 * EXTENT), 2) }) };
+        spread: number(spreadOf(ends), 2), wanted: number(spreadOfHeat(heat, WIDER), 2) }) };
   },
 ];
 
 const POINT = [0, 0, 0, 0, 0];
 
-/** A function of the map on a grid, from 0 to 1 of its greatest value.
+/** A function of the map on a grid: 0 where it is least, 1 where it is greatest.
  * @param {number} extent @param {number} n @param {string} colour @param {(x: number, y: number) => number} of
  */
 function heatOf(extent, n, colour, of) {
@@ -262,8 +273,8 @@ function heatOf(extent, n, colour, of) {
   for (let row = 0; row < n; row += 1) {
     for (let k = 0; k < n; k += 1) values[row * n + k] = of((2 * (k + 0.5) / n - 1) * extent, (1 - 2 * (row + 0.5) / n) * extent);
   }
-  const most = values.reduce((value, other) => Math.max(value, other), 0) || 1;
-  return { n, values: values.map((value) => value / most), colour };
+  const [least, most] = [Math.min, Math.max].map((end) => values.reduce((value, other) => end(value, other)));
+  return { n, values: values.map((value) => (value - least) / (most - least || 1)), colour };
 }
 
 /** Shares of points whose nearest look is of the label, and that lie outside every look.  @param {Float64Array} points @param {number} label */

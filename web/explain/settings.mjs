@@ -13,8 +13,8 @@ export const RANGES = {
   screen: { least: 1, most: SCREENS, by: 1, usual: 1 },
   gamma: { least: 0, most: 16, by: 0.25, usual: 4 },
   steps: { least: 2, most: 50, by: 1, usual: 20 },
-  seed: { least: 0, most: 999, by: 1, usual: 3 },
-  noise: { least: 0.02, most: 0.98, by: 0.02, usual: 0.7 },
+  seed: { least: 0, most: 999, by: 1, usual: 4 },
+  noise: { least: 0.02, most: 0.98, by: 0.02, usual: 0.86 },
   pictures: { least: 2, most: 16, by: 2, usual: 4 },
   step: { least: 1, most: 50, by: 1, usual: 8 },
   picture: { least: 1, most: 16, by: 1, usual: 1 },
@@ -23,7 +23,7 @@ export const RANGES = {
 /** One of several words.  @type {Record<string, string[]>} */
 export const CHOICES = { sampler: Object.keys(SAMPLERS), label: LABELS, rule: Object.keys(RULES), language: ["", "en", "zh"], cfg: CFG.map(String) };
 /** @type {Record<string, string>} */
-const USUAL = { sampler: "euler", label: "planet", rule: "cfg", language: "", cfg: "8" };
+const USUAL = { sampler: "euler", label: "monster", rule: "cfg", language: "", cfg: "8" };
 /** @type {[number, number]} */ const POINT = [-0.55, 0.5];
 
 /** A value inside its range, on its grid; the usual one for what is no number.  @param {Limits} range @param {string | number | null} value */
