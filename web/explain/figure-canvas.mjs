@@ -9,18 +9,18 @@ const FONT = 16; // pixels of the page's type at which figures have their own si
 /** Colours of the figures as the reader's system has them. */
 export const themeOf = () => (matchMedia("(prefers-color-scheme: dark)").matches ? DARK : LIGHT);
 
-/** How much larger than usual the page's type is.  @param {Element} place */
-export const zoomOf = (place) => parseFloat(getComputedStyle(place).fontSize) / FONT;
+/** How much larger than usual the page's type is; as usual where an element is on no page.  @param {Element} place */
+export const zoomOf = (place) => (parseFloat(getComputedStyle(place).fontSize) || FONT) / FONT;
 
-/** A canvas of its own width, and as high as `ratio` says.  draw({w, h, theme}) -> {commands, under, words}, asked anew where the size changes.
+/** A canvas of its own width, and as high as `ratio` says.  draw({w, h, theme, quick}) -> {commands, under, words}, asked anew where the size changes.
  * @param {Record<string, any>} attributes @param {number} ratio height over width
- * @param {(options: {w: number, h: number, theme: Theme}) => {commands: Command[], under?: any[], extent?: number, words?: string}} draw
+ * @param {(options: {w: number, h: number, theme: Theme, quick: boolean}) => {commands: Command[], under?: any[], extent?: number, words?: string}} draw
  */
 export function figureCanvas(attributes, ratio, draw) {
   const canvas = element("canvas", { role: "img", ...attributes });
   canvas.style.aspectRatio = String(1 / ratio);
-  const view = { canvas, w: 0, h: 0, words: "", extent: 1, draw: () => {} };
-  view.draw = () => {
+  const view = { canvas, words: "", extent: 1, draw: (/** @type {boolean} */ _quick = false) => {} };
+  view.draw = (quick = false) => {
     const { clientWidth: wide, clientHeight: high } = canvas;
     if (!wide || !high) return;
     const zoom = zoomOf(canvas);
@@ -28,13 +28,13 @@ export function figureCanvas(attributes, ratio, draw) {
     const [w, h] = [wide / zoom, high / zoom];
     const [across, down] = [Math.round(wide * devicePixelRatio), Math.round(high * devicePixelRatio)];
     if (canvas.width !== across || canvas.height !== down) Object.assign(canvas, { width: across, height: down });
-    const drawn = draw({ w, h, theme: themeOf() });
+    const drawn = draw({ w, h, theme: themeOf(), quick });
     const context = canvas.getContext("2d");
     const [sheet, ...commands] = drawn.commands;
     paint([sheet], context, scale);
     for (const under of drawn.under ?? []) paintUnder(context, under, { w, h, extent: drawn.extent ?? 1 });
     paint(commands, context, scale);
-    Object.assign(view, { w, h, words: drawn.words ?? "", extent: drawn.extent ?? 1 });
+    Object.assign(view, { words: drawn.words ?? "", extent: drawn.extent ?? 1 });
     canvas.setAttribute("aria-label", [sheet.label, drawn.words].filter(Boolean).join(". "));
   };
   new ResizeObserver(() => view.draw()).observe(canvas);

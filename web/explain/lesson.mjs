@@ -7,14 +7,16 @@ import { figureCanvas, pictureCanvas } from "./figure-canvas.mjs";
 import { MAPS } from "./map-figure.mjs";
 import { classify } from "./map.mjs";
 import { LABELS, PICTURE } from "./network.mjs";
+import { SAMPLERS } from "./sampling.mjs";
 
 /** Pictures of a screen: tasks whose answers are shown as [caption, pixels] in one row or several.
  * @typedef {{key: string, task: string, order: any, show: (part: any, t: Speaker) => [string, any][], count: number, class?: string}} Wanted
  */
 
 const FRAMES = 5;
-const ENDINGS = 6;
+const ENDINGS = 3; // of each sampler
 const MUCH = [1, 2, 4, 8, 13];
+const SETTLED = 150; // milliseconds after which a slider rests
 const MOVE = 0.05; // of the map, at a press of an arrow key
 /** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -35,9 +37,9 @@ const SCREENS = [
     wanted: ({ steps, seed }) => [{ key: "film", task: "film", order: { ...WITHOUT, seed, steps, sampler: "euler", frames: FRAMES }, count: 2 * FRAMES + 1, class: "film", show: filmed }],
   },
   {
-    controls: ["sampler", "steps", "noise", "seed"],
-    wanted: ({ steps, seed, sampler }) => [{ key: "endings", task: "endings", order: { ...WITHOUT, seed, steps, sampler, count: ENDINGS }, count: ENDINGS,
-      show: ({ pictures }, t) => pictures.map((/** @type {any} */ pixels, /** @type {number} */ k) => [t("ending", { i: k + 1 }), pixels]) }],
+    controls: ["steps", "noise", "seed"],
+    wanted: ({ steps, seed }) => Object.keys(SAMPLERS).map((sampler) => ({ key: sampler, task: "endings", order: { ...WITHOUT, seed, steps, sampler, count: ENDINGS }, count: ENDINGS,
+      show: ({ pictures }, t) => pictures.map((/** @type {any} */ pixels, /** @type {number} */ k) => [t("ending", { sampler: t(`${sampler}Short`), i: k + 1 }), pixels]) })),
   },
   { controls: ["label", "noise"], wanted: () => [] },
   {
@@ -74,27 +76,35 @@ function filmed({ pictures, steps }, t) {
 export function lessonScreen(page, number) {
   const { t, change } = page;
   const screen = SCREENS[number - 1];
-  /** @type {Map<string, {order: string, found: any}>} */ const known = new Map();
+  /** @type {Map<string, {order: string, found: any, busy: boolean}>} */ const known = new Map();
   const map = figureCanvas({ class: "map", ...(screen.still ? {} : { tabindex: 0, role: "application", "aria-roledescription": t("inPlane") }) }, 1, (options) => MAPS[number - 1](page.settings, { ...options, t }));
+  /** @type {any} */ let settling = null;
   const said = element("p", { class: "said", role: "status" });
   const pictures = element("div", { class: "pictures" });
   const controls = screen.controls.map((name) => controlOf(name, t, change));
   const beside = element("section", { class: "panel", "aria-label": t(number === 4 ? "probabilities" : "ofModel") }, element("h3", {}, t(number === 4 ? "probabilities" : "ofModel")), pictures);
   const whole = element("div", { class: "lesson" },
-    element("section", { class: "panel", "aria-label": t("inPlane") }, element("h3", {}, t("inPlane")), map.canvas, ...(screen.still ? [] : [element("p", { class: "hint" }, t("mapHint"))]), said),
+    element("section", { class: "panel", "aria-label": t("inPlane") }, element("h3", {}, t("inPlane")), map.canvas, element("p", { class: "hint" }, t(screen.still ? "mapMeaning" : "mapHint")), said),
     beside, element("div", { class: "controls" }, ...controls.map((control) => control.element)));
   if (!screen.still) drag(map, page);
 
-  /** @param {Wanted} wanted */
-  function ask(wanted) {
-    const order = JSON.stringify(wanted.order);
-    const before = known.get(wanted.key);
-    if (before?.order === order) return;
-    known.set(wanted.key, { order, found: before?.found ?? null });
-    page.ask(wanted.task, wanted.order, `lesson ${wanted.key}`, (/** @type {any} */ found) => {
-      known.set(wanted.key, { order, found });
-      showPictures();
-    });
+  /** @param {boolean} quick */
+  function showMap(quick) {
+    map.draw(quick);
+    if (said.textContent !== map.words) said.textContent = map.words;
+  }
+
+  /** One order of a kind at a time: while a slider moves, each is finished, and what is set by then follows.  @param {Wanted} wanted */
+  async function ask({ key, task, order: wanted }) {
+    const order = JSON.stringify(wanted);
+    const before = known.get(key);
+    if (before?.order === order || before?.busy) return;
+    known.set(key, { order, found: before?.found ?? null, busy: true });
+    const found = await page.ask(task, wanted, `lesson ${key}`, () => {}, task !== "runs");
+    known.set(key, { order, found: found ?? before?.found ?? null, busy: false });
+    if (!found) return; // it was given up, or could not be computed
+    showPictures();
+    screen.wanted(page.settings).forEach(ask);
   }
 
   function showPictures() {
@@ -110,8 +120,9 @@ export function lessonScreen(page, number) {
   return {
     element: whole,
     draw() {
-      map.draw();
-      if (said.textContent !== map.words) said.textContent = map.words;
+      showMap(Boolean(screen.still));
+      clearTimeout(settling);
+      if (screen.still) settling = setTimeout(() => showMap(false), SETTLED);
       controls.forEach((control) => control.show(page.settings));
       screen.wanted(page.settings).forEach(ask);
       showPictures();

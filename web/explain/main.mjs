@@ -135,11 +135,13 @@ class Page {
 
   /** Ask the model; a failure is said in the line of progress.
    * @param {string} task @param {any} order @param {string} slot @param {(part: any) => void} told @param {boolean} [first]
+   * @returns {Promise<any>} what was found; null where it was given up or failed
    */
   ask(task, order, slot, told, first = true) {
-    this.engine.ask(task, order, told, { slot, first }).catch((error) => {
+    return this.engine.ask(task, order, told, { slot, first }).catch((error) => {
       this.failure = error.message;
       this.showWork();
+      return null;
     });
   }
 

@@ -2,8 +2,9 @@
 /** Figures on the map, one for each screen: what lies under them, drawing commands, and what they say in numbers. No DOM. */
 import { arrow, line, marker, polygon, sheet, text } from "../lib/commands.mjs";
 import { Placer } from "../lib/layout.mjs";
+import { still } from "../lib/still.mjs";
 import { PENS } from "../lib/theme.mjs";
-import { number, wordsWidth } from "../lib/words.mjs";
+import { greatest, least, number, wordsWidth } from "../lib/words.mjs";
 import { behind, classify, density, endsOf, MEANS, nearest, pathFrom, predict, push, REACH, SPREAD, stepFrom } from "./map.mjs";
 import { LABELS } from "./network.mjs";
 import { normal, SAMPLERS, uniform } from "./sampling.mjs";
@@ -18,8 +19,8 @@ const WIDER = 2.5; // where runs end that go too far
 const WIDEST = 6;
 const CLOUD = 350; // points behind x
 const FAN = 24; // runs from one x
-const RUNS = 2500; // points of the last screen
-const WORK = 50_000; // steps of all points: more of them would not follow a slider
+const WORK = { moving: 20_000, still: 80_000 }; // steps of all points of the last screen: more of them would not follow a slider
+const FIELD = 100; // places along each side of a field
 const SIZE = 13; // of words
 const FINE = 40; // steps of a path that is drawn as a curve
 
@@ -130,7 +131,7 @@ const apart = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
 /** @param {number} share */
 const percent = (share) => number(100 * share, 2);
 
-/** @typedef {{w: number, h: number, theme: Theme, t: Speaker}} MapOptions */
+/** quick: while a slider moves  @typedef {{w: number, h: number, theme: Theme, t: Speaker, quick?: boolean}} MapOptions */
 /** @type {((settings: Settings, options: MapOptions) => Drawn)[]} */
 export const MAPS = [
   function prediction({ x, noise }, options) {
@@ -163,23 +164,26 @@ export const MAPS = [
     return { under: [], commands: page.commands, extent: EXTENT, words: t("saidStep", { share: percent(apart(x, tip) / apart(x, u)), n: steps }) };
   },
 
-  function noiseAgain({ x, noise, steps, sampler, seed }, options) {
+  function noiseAgain({ x, noise, steps, seed }, options) {
     const page = mapPage(options, options.t("mapNoise"), EXTENT);
     const { theme, t } = page;
     world(page, null);
-    const how = { label: 0, gamma: null, eta: SAMPLERS[sampler] };
-    const many = Array.from({ length: how.eta ? FAN : 1 }, (_, k) => pathFrom(x, noise, steps, how, drawsFrom(97 * (k + FAN * seed))));
-    for (const path of many) way(page, path, how.eta ? theme.noise : theme.ink, { width: 1, alpha: how.eta ? 0.4 : 1 });
-    for (const path of many) page.commands.push(marker(page.at(path[path.length - 1].to), "disc", theme.ink, 5, null, { name: "end" }));
+    const how = { label: 0, gamma: null, eta: SAMPLERS.ddpm };
+    const many = Array.from({ length: FAN }, (_, k) => pathFrom(x, noise, steps, how, drawsFrom(97 * (k + FAN * seed))));
+    const alone = pathFrom(x, noise, steps, { ...how, eta: SAMPLERS.euler }, drawsFrom(1));
+    for (const path of many) way(page, path, theme.noise, { width: 1, alpha: 0.4 });
+    for (const path of many) page.commands.push(marker(page.at(path[path.length - 1].to), "disc", theme.noise, 6, null, { name: "end" }));
+    way(page, alone, theme.ink, { width: 2.2 });
     const [{ u, tip, to }] = many[0];
     stroke(page, x, u, theme.u);
     vector(page, x, tip, "step", "aStep");
-    if (how.eta) vector(page, tip, to, "noise", "freshNoise");
+    vector(page, tip, to, "noise", "freshNoise");
     place(page, u, "u", "thePrediction");
     place(page, x, "x", "noisyX");
+    place(page, alone[alone.length - 1].to, "next", "eulerShort");
     const ends = new Set(many.map((path) => nearest(...path[path.length - 1].to).label)).size;
-    const words = how.eta ? t("saidNoise", { runs: FAN, ends, noise: number(apart(tip, to), 2), step: number(apart(x, tip), 2) }) : t("saidNoNoise");
-    return { under: [], commands: page.commands, extent: EXTENT, words };
+    return { under: [], commands: page.commands, extent: EXTENT,
+      words: t("saidNoise", { runs: FAN, ends, noise: number(apart(tip, to), 2), step: number(apart(x, tip), 2) }) };
   },
 
   function classifierPush({ x, noise, label, steps }, options) {
@@ -197,7 +201,7 @@ export const MAPS = [
     vector(page, u, [u[0] + along[0], u[1] + along[1]], "push", "thePush");
     place(page, x, "x", "noisyX");
     const shares = classify(x, noise);
-    return { under: [heatOf(EXTENT, 90, theme.delta, (a, b) => predict(a, b, noise, y, POINT)[4])], commands: page.commands, extent: EXTENT,
+    return { under: [heatOf(gridOf(EXTENT, FIELD / 2, (a, b) => predict(a, b, noise, y, POINT)[4]), theme.delta)], commands: page.commands, extent: EXTENT,
       words: t("saidPush", { share: percent(shares[y]), label: t(label), length: number(Math.hypot(...along), 2) }) };
   },
 
@@ -250,12 +254,10 @@ export const MAPS = [
     const page = mapPage(options, options.t("mapMuch"), WIDER);
     const { theme, t } = page;
     world(page, how.label, true);
-    const count = 2 * Math.round(Math.min(RUNS, WORK / steps));
+    const count = 2 * Math.round(WORK[options.quick ? "moving" : "still"] / Math.max(steps, 10));
     const ends = endsOf(POOL.slice(0, count), steps, how, drawsFrom(count));
-    const heat = heatOf(WIDER, 120, theme.c, (x, y) => {
-      const { all, called } = density(x, y, how.label);
-      return all * called ** how.gamma;
-    });
+    const clean = still(MEANS, "density", [how.label], () => gridOf(WIDER, FIELD, (x, y) => density(x, y, how.label)));
+    const heat = heatOf(clean.map(({ all, called }) => all * called ** how.gamma), theme.c);
     const { right, outside } = sharesOf(ends, how.label);
     return { under: [heat, { points: ends, colour: theme.ink, size: 1.7, alpha: 0.6 }], commands: page.commands, extent: WIDER,
       words: t("saidMuch", { n: count / 2, gamma: number(how.gamma), right: percent(right), label: t(settings.label), outside: percent(outside),
@@ -265,16 +267,16 @@ export const MAPS = [
 
 const POINT = [0, 0, 0, 0, 0];
 
-/** A function of the map on a grid: 0 where it is least, 1 where it is greatest.
- * @param {number} extent @param {number} n @param {string} colour @param {(x: number, y: number) => number} of
+/** What a function says on a grid of n x n places of the map, row by row from above.
+ * @template T
+ * @param {number} extent @param {number} n @param {(x: number, y: number) => T} of @returns {T[]}
  */
-function heatOf(extent, n, colour, of) {
-  const values = new Float64Array(n * n);
-  for (let row = 0; row < n; row += 1) {
-    for (let k = 0; k < n; k += 1) values[row * n + k] = of((2 * (k + 0.5) / n - 1) * extent, (1 - 2 * (row + 0.5) / n) * extent);
-  }
-  const [least, most] = [Math.min, Math.max].map((end) => values.reduce((value, other) => end(value, other)));
-  return { n, values: values.map((value) => (value - least) / (most - least || 1)), colour };
+const gridOf = (extent, n, of) => Array.from({ length: n * n }, (_, k) => of(((2 * (k % n) + 1) / n - 1) * extent, (1 - (2 * Math.floor(k / n) + 1) / n) * extent));
+
+/** A field: 0 where it is least, 1 where it is greatest.  @param {number[]} values @param {string} colour */
+function heatOf(values, colour) {
+  const [low, high] = [least(values), greatest(values)];
+  return { n: Math.sqrt(values.length), values: Float64Array.from(values, (value) => (value - low) / (high - low || 1)), colour };
 }
 
 /** Shares of points whose nearest look is of the label, and that lie outside every look.  @param {Float64Array} points @param {number} label */

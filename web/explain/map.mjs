@@ -26,36 +26,41 @@ export const REACH = SPREAD * Math.sqrt(-2 * Math.log(0.01)); // round its centr
 /** Share of a look among pictures that are called so; without a label all are as many.  @param {number} m @param {number} label */
 export const shareOf = (m, label) => (WRONG / LOOKS) + (m % LABELS === label ? (1 - WRONG) / RINGS.length : 0);
 
-const near = new Float64Array(LOOKS); // of each look its density, for the moment
+const [MEAN_X, MEAN_Y] = [0, 1].map((k) => Float64Array.from(MEANS, (mean) => mean[k]));
+const SHARES = Array.from({ length: LABELS }, (_, label) => Float64Array.from(MEANS, (_, m) => shareOf(m, label)));
+const near = new Float64Array(LOOKS); // of each look ln of its density, for the moment
+
 /** Both predictions at a point, where the label is known and where it is not: [ux, uy, cx, cy, p(y | x)].
+ *
+ * Thousands of points ask it at every frame, so it makes no list.
  * @param {number} x @param {number} y @param {number} s noise level @param {number} label @param {number[] | Float64Array} into
  */
 export function predict(x, y, s, label, into) {
   const signal = 1 - s;
   const t = (signal * SPREAD) ** 2 + s ** 2;
   const gain = (signal * SPREAD ** 2) / t;
+  const called = SHARES[label];
   let most = -Infinity;
   for (let m = 0; m < LOOKS; m += 1) {
-    const [dx, dy] = MEANS[m];
-    near[m] = -((x - signal * dx) ** 2 + (y - signal * dy) ** 2) / (2 * t);
+    const dx = x - signal * MEAN_X[m], dy = y - signal * MEAN_Y[m];
+    near[m] = -(dx * dx + dy * dy) / (2 * t);
     if (near[m] > most) most = near[m];
   }
-  let [all, ux, uy, called, cx, cy] = [0, 0, 0, 0, 0, 0];
+  let all = 0, ux = 0, uy = 0, own = 0, cx = 0, cy = 0;
   for (let m = 0; m < LOOKS; m += 1) {
     const below = near[m] - most;
     if (below < NOTHING) continue;
     const density = Math.exp(below);
-    const mean = MEANS[m];
-    const share = density * shareOf(m, label);
-    all += density; ux += density * mean[0]; uy += density * mean[1];
-    called += share; cx += share * mean[0]; cy += share * mean[1];
+    const share = density * called[m];
+    all += density; ux += density * MEAN_X[m]; uy += density * MEAN_Y[m];
+    own += share; cx += share * MEAN_X[m]; cy += share * MEAN_Y[m];
   }
   const kept = 1 - gain * signal;
   into[0] = (kept * ux) / all + gain * x;
   into[1] = (kept * uy) / all + gain * y;
-  into[2] = (kept * cx) / called + gain * x;
-  into[3] = (kept * cy) / called + gain * y;
-  into[4] = (called / all) * (LOOKS / LABELS); // p(x | y) p(y) / p(x)
+  into[2] = (kept * cx) / own + gain * x;
+  into[3] = (kept * cy) / own + gain * y;
+  into[4] = (own / all) * (LOOKS / LABELS); // p(x | y) p(y) / p(x)
   return into;
 }
 
@@ -98,11 +103,11 @@ export function push([x, y], s, label) {
 
 /** Density of clean points, p(x), and how probable the label is there.  @param {number} x @param {number} y @param {number} label */
 export function density(x, y, label) {
-  let [all, called] = [0, 0];
+  let all = 0, called = 0;
   for (let m = 0; m < LOOKS; m += 1) {
-    const value = Math.exp(-((x - MEANS[m][0]) ** 2 + (y - MEANS[m][1]) ** 2) / (2 * SPREAD ** 2)) / LOOKS / (2 * Math.PI * SPREAD ** 2);
-    all += value;
-    called += value * LOOKS * shareOf(m, label);
+    const value = Math.exp(-((x - MEAN_X[m]) ** 2 + (y - MEAN_Y[m]) ** 2) / (2 * SPREAD ** 2)) / (2 * Math.PI * SPREAD ** 2);
+    all += value / LOOKS;
+    called += value * SHARES[label][m];
   }
   return { all, called: all > 0 ? called / all / LABELS : 1 / LABELS };
 }
@@ -153,10 +158,13 @@ export function endsOf(starts, steps, { label, gamma, eta }, draw) {
 
 /** The label whose look is nearest, and how far that look is.  @param {number} x @param {number} y */
 export function nearest(x, y) {
-  let [least, found] = [Infinity, 0];
+  let least = Infinity, found = 0;
   for (let m = 0; m < LOOKS; m += 1) {
-    const square = (x - MEANS[m][0]) ** 2 + (y - MEANS[m][1]) ** 2;
-    if (square < least) [least, found] = [square, m];
+    const square = (x - MEAN_X[m]) ** 2 + (y - MEAN_Y[m]) ** 2;
+    if (square < least) {
+      least = square;
+      found = m;
+    }
   }
   return { label: found % LABELS, away: Math.sqrt(least) };
 }

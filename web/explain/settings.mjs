@@ -24,7 +24,7 @@ export const RANGES = {
 export const CHOICES = { sampler: Object.keys(SAMPLERS), label: LABELS, rule: Object.keys(RULES), language: ["", "en", "zh"], cfg: CFG.map(String) };
 /** @type {Record<string, string>} */
 const USUAL = { sampler: "euler", label: "monster", rule: "cfg", language: "", cfg: "8" };
-/** @type {[number, number]} */ const POINT = [-0.55, 0.5];
+/** @type {[number, number]} */ const POINT = [-0.8, 0.8];
 
 /** A value inside its range, on its grid; the usual one for what is no number.  @param {Limits} range @param {string | number | null} value */
 export function inside({ least, most, by, usual }, value) {
@@ -38,7 +38,7 @@ export function inside({ least, most, by, usual }, value) {
 export function readLink(link) {
   const given = new URLSearchParams(link.replace(/^#/, ""));
   const numbers = Object.entries(RANGES).map(([name, range]) => [name, inside(range, given.get(name))]);
-  const words = Object.entries(CHOICES).map(([name, list]) => [name, list.includes(given.get(name) ?? "") ? given.get(name) : USUAL[name]]);
+  const words = Object.entries(CHOICES).map(([name, list]) => [name, list.find((value) => value === given.get(name)) ?? USUAL[name]]);
   const point = (given.get("x") ?? "").split(",").map((value) => (value.trim() ? Number(value) : NaN));
   const known = point.length === 2 && point.every(Number.isFinite);
   const settings = { ...Object.fromEntries([...numbers, ...words]), x: known ? point.map((value) => Math.min(Math.max(value, -EDGE), EDGE)) : POINT };

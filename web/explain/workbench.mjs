@@ -81,7 +81,7 @@ export function workbench(page) {
     grid.style.gridTemplateColumns = `repeat(${CFG.length}, minmax(0, 1fr))`;
     const seeds = orderOf(settings).seeds;
     const tiles = seeds.flatMap((seed, row) => CFG.map((cfg) => tileOf(cfg, seed, row)));
-    const heads = CFG.map((cfg) => element("span", { class: settings.cfg === cfg ? "head chosen" : "head", "aria-hidden": "true" }, cfg === CFG[0] ? `cfg ${cfg}` : String(cfg)));
+    const heads = CFG.map((cfg) => element("span", { class: settings.cfg === cfg ? "head chosen" : "head", "aria-hidden": "true" }, String(cfg)));
     const focused = document.activeElement?.getAttribute("data-tile");
     grid.replaceChildren(...heads, ...tiles);
     if (focused) grid.querySelector(`[data-tile="${focused}"]`)?.focus();
@@ -117,7 +117,7 @@ export function workbench(page) {
   function draw() {
     const { settings } = page;
     controls.forEach((control) => control.show(settings));
-    step.show(settings);
+    step.show({ ...settings, step: Math.min(settings.step, settings.steps) });
     step.element.querySelector("input").max = settings.steps;
     start();
     showGrid();
