@@ -57,8 +57,13 @@ function paintUnder(context, under, { w, h, extent }) {
   const { n, values, colour } = under;
   const field = new OffscreenCanvas(n, n);
   const image = new ImageData(n, n);
-  const rgb = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-  for (let k = 0; k < values.length; k += 1) image.data.set([...rgb, 150 * Math.sqrt(values[k])], 4 * k);
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  for (let k = 0, at = 0; k < values.length; k += 1, at += 4) {
+    image.data[at] = red;
+    image.data[at + 1] = green;
+    image.data[at + 2] = blue;
+    image.data[at + 3] = 150 * Math.sqrt(values[k]);
+  }
   /** @type {OffscreenCanvasRenderingContext2D} */ (field.getContext("2d")).putImageData(image, 0, 0);
   context.imageSmoothingEnabled = true;
   context.drawImage(field, w / 2 - scale * extent, h / 2 - scale * extent, 2 * scale * extent, 2 * scale * extent);

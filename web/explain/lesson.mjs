@@ -79,6 +79,7 @@ export function lessonScreen(page, number) {
   /** @type {Map<string, {order: string, found: any, busy: boolean}>} */ const known = new Map();
   const map = figureCanvas({ class: "map", ...(screen.still ? {} : { tabindex: 0, role: "application", "aria-roledescription": t("inPlane") }) }, 1, (options) => MAPS[number - 1](page.settings, { ...options, t }));
   /** @type {any} */ let settling = null;
+  /** @type {[string, any][]} */ let shown = []; // pictures and their captions
   const said = element("p", { class: "said", role: "status" });
   const pictures = element("div", { class: "pictures" });
   const controls = screen.controls.map((name) => controlOf(name, t, change));
@@ -113,6 +114,8 @@ export function lessonScreen(page, number) {
       const { found } = known.get(key) ?? {};
       return found ? show(found, t) : Array.from({ length: count }, () => /** @type {[string, any]} */ (["\u2026", null]));
     });
+    if (number !== 4 && tiles.length === shown.length && tiles.flat().every((value, k) => value === shown.flat()[k])) return;
+    shown = tiles;
     pictures.className = `pictures ${wanted[0]?.class ?? ""} of-${tiles.length}`;
     pictures.replaceChildren(...(number === 4 ? bars(page) : tiles.map(([caption, pixels]) => element("figure", {}, pictureCanvas(pixels, caption, PICTURE), element("figcaption", {}, caption)))));
   }

@@ -138,6 +138,7 @@ class Page {
    * @returns {Promise<any>} what was found; null where it was given up or failed
    */
   ask(task, order, slot, told, first = true) {
+    this.failure = "";
     return this.engine.ask(task, order, told, { slot, first }).catch((error) => {
       this.failure = error.message;
       this.showWork();
