@@ -24,7 +24,8 @@ const orderOf = ({ label, rule, sampler, steps, pictures, seed }) => ({ label: L
 /** page: settings, change(values), ask, t  @param {any} page */
 export function workbench(page) {
   const { t, change } = page;
-  /** @type {{key: string, columns: Map<number, any>, curve: Curve | null}} */ const made = { key: "", columns: new Map(), curve: null };
+  /** @type {{key: string, columns: Map<number, any>, found: number, curve: Curve | null}} */ const made = { key: "", columns: new Map(), found: 0, curve: null };
+  /** @type {Record<string, any[]>} */ const before = {};
   const controls = CONTROLS.map((name) => controlOf(name, t, change));
   const grid = element("div", { class: "grid", role: "group", "aria-label": t("benchSeeds") });
   const plot = element("div", { class: "plot" });
@@ -61,6 +62,7 @@ export function workbench(page) {
       page.ask("runs", { ...order, gamma, pairs: PAIRS }, `bench ${gamma}`, (/** @type {any} */ found) => {
         if (made.key !== key) return;
         made.columns.set(gamma, found.part ?? found);
+        made.found += 1;
         if (found.levels) reckon();
         draw();
       }, false);
@@ -73,8 +75,16 @@ export function workbench(page) {
     made.curve = points.length > 1 && points[0].value === CFG[0] ? curveOf(points) : null;
   }
 
+  /** Whether what a part shows is other than before: it is made anew then alone.  @param {string} part @param {any[]} shown */
+  function differs(part, ...shown) {
+    const same = before[part]?.every((value, k) => value === shown[k]);
+    before[part] = shown;
+    return !same;
+  }
+
   function showGrid() {
     const { settings } = page;
+    if (!differs("grid", made.key, made.found, settings.cfg, settings.picture, zoomOf(grid))) return;
     const left = leftOf("cfg", t) * zoomOf(grid);
     grid.style.paddingLeft = `${left}px`;
     grid.style.paddingRight = `${RIGHT * zoomOf(grid)}px`;
@@ -100,8 +110,8 @@ export function workbench(page) {
 
   function showCurve() {
     const { curve } = made;
-    const zoom = zoomOf(plot);
-    const width = Math.max(LEAST, Math.round(plot.clientWidth / zoom));
+    const width = Math.max(LEAST, Math.round(plot.clientWidth / zoomOf(plot)));
+    if (!differs("curve", curve, width, page.settings.cfg)) return;
     if (!curve) {
       plot.replaceChildren(element("p", { class: "hint" }, t("benchWait")));
       said.textContent = "";
