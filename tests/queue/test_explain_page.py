@@ -64,6 +64,7 @@ def opened(browser, file):
 def settle(page, computed=True):
     """Wait until a change is drawn, and nothing is computed any more."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.wait_for_timeout(150)  # then the address follows
     if computed:
         page.wait_for_function(READY)
 

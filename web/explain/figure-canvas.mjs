@@ -14,12 +14,12 @@ export const zoomOf = (place) => (parseFloat(getComputedStyle(place).fontSize) |
 
 /** A canvas of its own width, and as high as `ratio` says.  draw({w, h, theme, quick}) -> {commands, under, words}, asked anew where the size changes.
  * @param {Record<string, any>} attributes @param {number} ratio height over width
- * @param {(options: {w: number, h: number, theme: Theme, quick: boolean}) => {commands: Command[], under?: any[], extent?: number, words?: string}} draw
+ * @param {(options: {w: number, h: number, theme: Theme, quick: boolean}) => {commands: Command[], under?: any[], extent?: number, centre?: Point, words?: string}} draw
  */
 export function figureCanvas(attributes, ratio, draw) {
   const canvas = element("canvas", { role: "img", ...attributes });
   canvas.style.aspectRatio = String(1 / ratio);
-  const view = { canvas, words: "", extent: 1, draw: (/** @type {boolean} */ _quick = false) => {} };
+  const view = { canvas, words: "", extent: 1, centre: [0, 0], draw: (/** @type {boolean} */ _quick = false) => {} };
   view.draw = (quick = false) => {
     const { clientWidth: wide, clientHeight: high } = canvas;
     if (!wide || !high) return;
@@ -34,7 +34,7 @@ export function figureCanvas(attributes, ratio, draw) {
     paint([sheet], context, scale);
     for (const under of drawn.under ?? []) paintUnder(context, under, { w, h, extent: drawn.extent ?? 1 });
     paint(commands, context, scale);
-    Object.assign(view, { words: drawn.words ?? "", extent: drawn.extent ?? 1 });
+    Object.assign(view, { words: drawn.words ?? "", extent: drawn.extent ?? 1, centre: drawn.centre ?? [0, 0] });
     canvas.setAttribute("aria-label", [sheet.label, drawn.words].filter(Boolean).join(". "));
   };
   new ResizeObserver(() => view.draw()).observe(canvas);

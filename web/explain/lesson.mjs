@@ -8,6 +8,7 @@ import { MAPS } from "./map-figure.mjs";
 import { classify } from "./map.mjs";
 import { LABELS, PICTURE } from "./network.mjs";
 import { SAMPLERS } from "./sampling.mjs";
+import { EDGE } from "./settings.mjs";
 
 /** Pictures of a screen: tasks whose answers are shown as [caption, pixels] in one row or several.
  * @typedef {{key: string, task: string, order: any, show: (part: any, t: Speaker) => [string, any][], count: number, class?: string}} Wanted
@@ -143,6 +144,9 @@ function bars({ settings, t }) {
   }))];
 }
 
+/** @param {number} value */
+const onMap = (value) => Math.min(Math.max(value, -EDGE), EDGE);
+
 /** x follows the pointer, and the arrow keys where the map has the focus.  @param {ReturnType<typeof figureCanvas>} map @param {any} page */
 function drag(map, page) {
   const { canvas } = map;
@@ -151,7 +155,7 @@ function drag(map, page) {
     const box = canvas.getBoundingClientRect();
     const scale = Math.min(box.width, box.height) / 2 / map.extent;
     const place = [(clientX - box.left - box.width / 2) / scale, (box.top + box.height / 2 - clientY) / scale];
-    page.change({ x: place.map((value) => Math.min(Math.max(value, -map.extent), map.extent)) });
+    page.change({ x: place.map((value, k) => onMap(value + map.centre[k])) });
   };
   canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
     canvas.setPointerCapture(event.pointerId);
@@ -164,6 +168,6 @@ function drag(map, page) {
     event.preventDefault();
     event.stopPropagation();
     const far = event.shiftKey ? 5 * MOVE : MOVE;
-    page.change({ x: page.settings.x.map((/** @type {number} */ value, /** @type {number} */ k) => Math.min(Math.max(value + far * way[k], -map.extent), map.extent)) });
+    page.change({ x: page.settings.x.map((/** @type {number} */ value, /** @type {number} */ k) => onMap(value + far * way[k])) });
   });
 }

@@ -10,6 +10,7 @@ import { serve } from "./worker.mjs";
 import { workbench } from "./workbench.mjs";
 
 const LESSONS = SCREENS - 1;
+const RESTED = 100; // milliseconds after which the address follows: browsers refuse one at every frame
 /** @type {Record<string, number>} */
 const TURNS = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 };
 const TYPING = "input, select, textarea, [role=application], .grid";
@@ -24,6 +25,7 @@ class Page {
     /** @type {any} */ this.t = null;
     /** @type {any} */ this.screen = null;
     this.waits = false;
+    /** @type {any} */ this.resting = null;
     this.asked = 0;
     this.failure = "";
     engine.changed = () => this.showWork();
@@ -94,7 +96,8 @@ class Page {
     this.waits = true;
     requestAnimationFrame(() => {
       this.waits = false;
-      this.keepLink();
+      clearTimeout(this.resting);
+      this.resting = setTimeout(() => this.keepLink(), RESTED);
       this.draw();
     });
   }
@@ -102,10 +105,7 @@ class Page {
   keepLink() {
     const link = writeLink(this.settings);
     if (location.hash === link) return;
-    try {
-      history.replaceState(null, "", link);
-    } catch { // a browser may refuse so many: the next one holds everything
-    }
+    history.replaceState(null, "", link);
   }
 
   draw() {
@@ -137,13 +137,15 @@ class Page {
    * @param {string} task @param {any} order @param {string} slot @param {(part: any) => void} told @param {boolean} [first]
    * @returns {Promise<any>} what was found; null where it was given up or failed
    */
-  ask(task, order, slot, told, first = true) {
-    this.failure = "";
-    return this.engine.ask(task, order, told, { slot, first }).catch((error) => {
+  async ask(task, order, slot, told, first = true) {
+    try {
+      this.failure = "";
+      return await this.engine.ask(task, order, told, { slot, first });
+    } catch (error) {
       this.failure = error.message;
       this.showWork();
       return null;
-    });
+    }
   }
 
   /** Stop all slots whose name begins so.  @param {string} kind */

@@ -11,12 +11,13 @@ import { normal, SAMPLERS, uniform } from "./sampling.mjs";
 
 /** What lies under the commands: shares 0 to 1 on a grid of n x n, upwards; or many points.
  * @typedef {{n: number, values: Float64Array, colour: string} | {points: ArrayLike<number>, colour: string, size: number, alpha: number}} Under
- * @typedef {{under: Under[], commands: Command[], words: string, extent: number}} Drawn
+ * @typedef {{under: Under[], commands: Command[], words: string, extent: number, centre?: Point}} Drawn
  */
 
 const EXTENT = 2.1; // from the middle of the map to its edge
 const WIDER = 2.5; // where runs end that go too far
-const WIDEST = 6;
+const WIDEST = 5;
+const RIM = 0.35; // of the map round a point that the view must hold
 const CLOUD = 350; // points behind x
 const FAN = 24; // runs from one x
 const WORK = { moving: 12_000, still: 80_000 }; // steps of all points of the last screen: more of them would not follow a slider
@@ -33,13 +34,13 @@ function drawsFrom(from) {
 }
 
 /** A figure in the making: where places of the map stand on the page.
- * @param {{w: number, h: number, theme: Theme, t: Speaker}} options @param {string} title @param {number} extent
+ * @param {{w: number, h: number, theme: Theme, t: Speaker}} options @param {string} title @param {number} extent @param {Point} [centre]
  */
-function mapPage({ w, h, theme, t }, title, extent) {
+function mapPage({ w, h, theme, t }, title, extent, centre = [0, 0]) {
   const scale = Math.min(w, h) / 2 / extent;
   const placer = new Placer({ x: 4, y: 4, w: w - 8, h: h - 8 });
   /** @type {(point: ArrayLike<number>) => [number, number]} */
-  const at = (point) => [w / 2 + scale * point[0], h / 2 - scale * point[1]];
+  const at = (point) => [w / 2 + scale * (point[0] - centre[0]), h / 2 - scale * (point[1] - centre[1])];
   return { w, h, theme, t, scale, placer, at, commands: [sheet(w, h, theme.paper, title)] };
 }
 
@@ -228,8 +229,8 @@ export const MAPS = [
     const how = { ...howOf(settings), eta: 0 };
     const step = stepFrom(x, noise, noise * (1 - 1 / steps), how, drawsFrom(1));
     const { u, c, D, tip } = step;
-    const extent = Math.min(Math.max(EXTENT, 1.12 * Math.max(...D.map(Math.abs))), WIDEST);
-    const page = mapPage(options, options.t("mapScaled"), extent);
+    const { extent, centre } = viewOf(options, D);
+    const page = mapPage(options, options.t("mapScaled"), extent, centre);
     const { theme, t } = page;
     world(page, how.label);
     way(page, pathFrom(x, noise, steps, how, drawsFrom(1)), theme.delta, { dots: true });
@@ -244,7 +245,7 @@ export const MAPS = [
     place(page, D, "G", "theGuided");
     place(page, x, "x", "noisyX");
     const { away } = nearest(...D);
-    return { under: [], commands: page.commands, extent,
+    return { under: [], commands: page.commands, extent, centre,
       words: t("saidScaled", { gamma: number(gamma), delta: number(apart(u, c), 2), D: number(apart(u, D), 2), away: number(away, 2) }) };
   },
 
@@ -277,6 +278,19 @@ const gridOf = (extent, n, of) => Array.from({ length: n * n }, (_, k) => of(((2
 function heatOf(values, colour) {
   const [low, high] = [least(values), greatest(values)];
   return { n: Math.sqrt(values.length), values: Float64Array.from(values, (value) => (value - low) / (high - low || 1)), colour };
+}
+
+/** The part of the map that holds all pictures and a point, as large as it fits; a point that is too far is left out.
+ * @param {MapOptions} page @param {Point} point
+ */
+function viewOf({ w, h }, point) {
+  const ends = point.map((value) => {
+    const held = Math.min(Math.max(value, -2 * WIDEST + EXTENT), 2 * WIDEST - EXTENT);
+    return [Math.min(-EXTENT, held - RIM), Math.max(EXTENT, held + RIM)];
+  });
+  const [wide, high] = ends.map(([low, top]) => top - low);
+  /** @type {any} */ const centre = ends.map(([low, top]) => (low + top) / 2);
+  return { extent: Math.min(w, h) / 2 / Math.min(w / wide, h / high), centre };
 }
 
 /** Shares of points whose nearest look is of the label, and that lie outside every look.  @param {Float64Array} points @param {number} label */

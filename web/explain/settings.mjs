@@ -6,7 +6,7 @@ import { SAMPLERS } from "./sampling.mjs";
 
 export const SCREENS = 8; // seven of the lesson, and the workbench
 export const CFG = [1, 2, 3, 4, 6, 8, 11, 16]; // columns of the workbench
-const EDGE = 3; // of the map
+export const EDGE = 2.5; // of the map
 
 /** Numbers between two ends.  @type {Record<string, Limits>} */
 export const RANGES = {
