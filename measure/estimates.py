@@ -146,7 +146,7 @@ def surely_stranger(levels: Sequence[Level], times: float) -> bool:
         error, expected = sums[..., ::2], bound * sums[..., 1::2]
         return ((error - expected) / (error + expected.abs())).mean(dim=-1)
 
-    sums = _ratio_sums(fine(levels))
+    sums = ratio_sums(fine(levels))
     if len(sums) < 2:
         return bool(beyond(sums.sum(dim=0), ALONE * times) > 0)
     return jackknife(sums, lambda v: beyond(v, times)).low > 0
