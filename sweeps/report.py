@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 
 from ..guidance.printing import count_of
+from ..measure.bootstrap import holm
 from .axes import Axis, Value, is_chance, is_seed
 from .curves import OF_ALL_SEEDS
 from .measures import JUDGE, Spread, measure_of, spread_of
@@ -124,12 +125,8 @@ def measures_of(rows: Sequence[Row]) -> list[str]:
 
 def together(chances: Sequence[float]) -> list[float]:
     """P values for tests that are made together: below LEVEL, one mistake in all (Holm 1979); nan stays nan."""
-    ranks = sorted((p, number) for number, p in enumerate(chances) if math.isfinite(p))
-    adjusted, least = [math.nan] * len(chances), 0.0
-    for rank, (p, number) in enumerate(ranks):
-        least = max(least, min(1.0, p * (len(ranks) - rank)))
-        adjusted[number] = least
-    return adjusted
+    adjusted = holm({number: p for number, p in enumerate(chances) if math.isfinite(p)})
+    return [adjusted.get(number, math.nan) for number in range(len(chances))]
 
 
 def best_of(rows: Sequence[Row], axes: Sequence[str]) -> Best | None:
