@@ -8,7 +8,7 @@ from guidance_geometry.figures.canvas import Box
 from guidance_geometry.figures.rule_plane import draw_plane
 from guidance_geometry.measure.estimates import Estimate
 from guidance_geometry.measure.plane import Plane
-from guidance_geometry.tests.measure.test_plane import World
+from guidance_geometry.tests.plane_worlds import World
 
 WORLD = World(0)
 SPREAD = [Estimate(v, 0.9 * v, 1.1 * v) for v in (1, 0.8, 0.6, 0.5, 0.4)]
