@@ -172,6 +172,26 @@ def check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rule", metavar="FILE:RULE")
 
 
+def arena(parser: argparse.ArgumentParser) -> None:
+    """Hold rules against plain guidance where it is known, or judged, how good samples are.
+
+        guidance-geometry arena my_rule.py:MyRule
+        guidance-geometry arena APG "TCFG + Rescale CFG" --worlds exact,pocket-flow-1
+
+    RULE is FILE:RULE, a rule of the pack by any of its names, several with +, cfg, or `every` for all of the pack. Each
+    is compared with plain cfg at the prompt strength of plain cfg 4 and 8, and tuned with plain cfg that was tuned
+    alike. What is done is kept in the output folder: the same command again runs only what is missing.
+    https://github.com/guidance-geometry/comfyui-guidance-geometry/blob/main/docs/which-rule.md explains it.
+    """
+    add = parser.add_argument
+    add("rules", metavar="RULE", nargs="+")
+    add("--worlds", default="", metavar="NAMES", help="with commas; default: all. An unknown name lists them")
+    add("--seeds", type=whole(4, 10_000), help="start noises of each label; default: 6")
+    add("--trials", type=whole(0, 10_000), help="of every rule, when it is tuned; 0: none is; default: 12")
+    add("--quick", action="store_true", help="4 seeds and no tuning, to see that a rule runs")
+    add("--output", type=Path, default=OUTPUT / "arena", help="folder of the results; default: output/arena")
+
+
 def convert(parser: argparse.ArgumentParser) -> None:
     """Turn published weights (.pt, .pth, .pkl, .ckpt, .bin) into safetensors: `guidance-geometry convert FILE`.
 
@@ -220,6 +240,7 @@ COMMANDS = {
     "report": Command("say what a saved trace tells of its cfg, as text or JSON", report),
     "card": Command("write what a model says of its own pictures along cfg, from a sweep of it", card),
     "check": Command("hold a rule in a Python file against the invariants", check),
+    "arena": Command("hold rules against plain cfg where it is known how good samples are", arena),
     "convert": Command("turn published weights into safetensors; nothing in them is run", convert),
     "clean": Command("list what the pack wrote into a ComfyUI, and remove it", clean),
 }

@@ -19,7 +19,7 @@ ALLOWED = {
     "figures": RUNS,
     "sweeps": {*RUNS, "figures"},
     "library": {*RUNS, "models", "figures", "sweeps"},
-    "cli": {*RUNS, "models", "figures", "sweeps"},
+    "cli": {*RUNS, "models", "figures", "sweeps", "library"},
     "host": {*RUNS, "models", "figures", "sweeps"},
     "nodes": {*RUNS, "models", "figures", "sweeps", "host"},
 }
@@ -33,7 +33,7 @@ HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths",
 HOST |= {"server", "app"}
 LAZY = {"matplotlib", "pandas", "PIL", "torchvision", "transformers", "kornia"}  # never at module level: start-up time
 FILES = [file for room in ALLOWED for file in sorted((ROOT / room).rglob("*.py"))]
-LAB_ROOMS = {"train": set(), "verdict": {"train"}, "pages": set(), "studies": {"train"}, "bench": set()}
+LAB_ROOMS = {"train": set(), "verdict": {"train"}, "pages": set(), "studies": {"train", "pages"}, "bench": set()}
 BESIDE = [file for room in ("dev", "lab", "tests") for file in sorted((ROOT / room).rglob("*.py"))]
 
 

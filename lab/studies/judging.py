@@ -21,7 +21,7 @@ from ..train.demo_evaluation import (
 from ..train.demo_files import read_judge
 
 LABELS = 10
-REAL = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
+REAL = ROOT / "assets" / "statistics" / "pocket-judge-1.safetensors"
 
 
 @cache

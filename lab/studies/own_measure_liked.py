@@ -21,6 +21,7 @@ from torch import Tensor
 from ... import library as gg
 from ...dev.places import ROOT
 from ...guidance.vectors import flat
+from ...library.arena.worlds import Sloppy
 from ...measure.curve import MEASURABLE, VISIBLE, Curve
 from ...measure.measurement import Measurement
 from ..markdown import table
@@ -28,7 +29,6 @@ from ..train.demo_evaluation import classwise_frechet, frechet, statistics_of
 from ..train.demo_files import images_of
 from .judging import LABELS, judge
 from .own_measure import MODELS, SCALES, draw, labels_of, pictures_of
-from .own_measure_limits import Sloppy
 
 WORLDS = {f"{size} values, {wrong:.0%} wrong": ((size,), wrong) for size in (2, 32) for wrong in (0.1, 0.3)}
 FEW, REAL, CLOSE = 10, 100, 1.25  # pictures that a person likes; real ones; of a hidden value, as near as asked for
@@ -43,7 +43,7 @@ def judged(denoiser: Any, x: Tensor) -> tuple[float, float, float]:
         seen = judge(pictures_of(denoiser, x))
         return seen["frechet"], seen["classwise"], 1 - seen["accuracy"]
     own, true = (statistics_of(flat(one), torch.tensor(labels_of(one))) for one in (x, real(denoiser, MANY)))
-    says = denoiser.exact.mixture.label_log_prob(x, 0.0).argmax(dim=1)
+    says = denoiser.mixture.label_log_prob(x, 0.0).argmax(dim=1)
     right = (says == torch.tensor(labels_of(x))).double().mean()
     return frechet(own, true), classwise_frechet(own, true), 1 - float(right)
 
@@ -52,7 +52,7 @@ def real(denoiser: Any, count: int) -> Tensor:
     """Real samples of every label in turn: of an exact world, or pictures that no model learned from."""
     if isinstance(denoiser, Sloppy):
         labels, generator = torch.arange(count) % LABELS, torch.Generator().manual_seed(9)
-        return denoiser.exact.mixture.sample(count, labels, generator).float()
+        return denoiser.mixture.sample(count, labels, generator).float()
     return encoded(denoiser, validation_pictures(count))
 
 

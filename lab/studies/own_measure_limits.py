@@ -8,10 +8,8 @@ or like, to see which the numbers notice. `python lab own_measure_limits` prints
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +17,7 @@ from torch.nn import functional
 
 from ... import library as gg
 from ...figures.contact_sheet import contact_sheet
+from ...library.arena.worlds import Sloppy
 from ..markdown import table
 from ..pictures import write_pixels
 from .judging import LABELS
@@ -73,32 +72,13 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class Sloppy:
-    """The exact denoiser of a mixture of which a share of the labels is drawn anew: all that a network can learn."""
-
-    decoder = None
-
-    def __init__(self, mixture: gg.GaussianMixture, wrong: float):
-        self.exact, self.odds, self.shape = gg.ExactDenoiser(mixture), math.log(1 / wrong - 1), mixture.shape
-        self.facts = self.exact.facts
-
-    def __call__(self, x: Tensor, sigma: float, label: Any = None) -> Tensor:  # x [B, ...] -> [B, ...]
-        """The posterior mean: of the label as far as it is right at this x, else of all."""
-        everything = self.exact(x, sigma)
-        if label is None:
-            return everything
-        density, labels = self.exact.mixture.log_prob, torch.tensor(label)
-        right = (self.odds + density(x, sigma, label=labels) - density(x, sigma)).sigmoid()
-        return everything + right.reshape(-1, *(1,) * (x.ndim - 1)) * (self.exact(x, sigma, label) - everything)
-
-
 def exact_world(shape: tuple[int, ...], batches: int, wrong: float) -> tuple[str, ...]:
     """What is said of samples with and without the prompt, and how often the intervals hold the truth.
 
     wrong: share of labels that the denoiser, and the samples with the prompt, draw anew.
     """
     world = gg.make_mixture(shape, CLASSES, seed=0)
-    denoiser = Sloppy(world, wrong) if wrong else gg.ExactDenoiser(world)
+    denoiser = Sloppy(world, wrong)
     labels, rows = torch.arange(PICTURES) % CLASSES, []
     for seed in range(batches):
         generator = torch.Generator().manual_seed(seed)

@@ -215,12 +215,18 @@ def images_of(sheet: np.ndarray, side: int = 32) -> np.ndarray:  # uint8 [rows *
     return sheet.reshape(rows, side, columns, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
 
 
-def write_fixtures(folder: Path, pixels: np.ndarray, real: Statistics) -> None:
-    """Write validation images (ten rows of the ten labels in order) and the judge's statistics."""
+def write_fixtures(folder: Path, pixels: np.ndarray) -> None:
+    """Write validation images (ten rows of the ten labels in order)."""
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet_of(pixels)).save(folder / "pocket_validation.png")
-    tensors = {name: tensor.float() for name, tensor in vars(real).items()}
+
+
+def write_statistics(file: Path, real: Statistics) -> None:
+    """Write what the judge sees of real pictures."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     note = {"gg.note": "features of pocket-judge-1 on all validation images; see Statistics in demo_evaluation.py"}
-    write_safetensors(folder / "pocket_judge_statistics.safetensors", tensors, note)
+    write_safetensors(
+        file, {name: tensor.float() for name, tensor in vars(real).items()}, note | {"gg.licence": LICENCE}
+    )

@@ -100,7 +100,8 @@ def fixtures(shop: PocketWorkshop) -> None:
     judge = demo_files.read_judge(shop.classifier_path("pocket-judge-1"))
     features, labels = judge_features(shop, judge), shop.held_out_labels
     real = demo_evaluation.statistics_of(features, labels)
-    demo_files.write_fixtures(shop.options.fixtures, shop.drawings.validation[:STORED], real)
+    demo_files.write_fixtures(shop.options.fixtures, shop.drawings.validation[:STORED])
+    demo_files.write_statistics(shop.options.out / "statistics" / "pocket-judge-1.safetensors", real)
 
 
 @torch.no_grad()
