@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 
 import { density, MEANS, predict, push, shareOf, SPREAD } from "../../web/explain/map.mjs";
-import { curveOf, queryLevels, studentsQuantile } from "../../web/explain/measure.mjs";
+import { curveOf, markAt, queryLevels, studentsQuantile } from "../../web/explain/measure.mjs";
 import { networkOf, NO_LABEL, VALUES } from "../../web/explain/network.mjs";
 import { RULES } from "../../web/explain/rules.mjs";
 import { recordOf } from "../../web/explain/run-record.mjs";
@@ -35,7 +35,7 @@ const pictures = [...network.decode(join(twenty.latents))];
 const others = [...Object.keys(RULES).map((rule) => ({ rule, sampler: "euler", gamma: 7 })), { rule: "cfg", sampler: "ddpm", gamma: 3 }, { rule: "apg", sampler: "ddpm", gamma: 1 }]
   .map((order) => runOf([3, 7], { steps: 8, ...order }, 2));
 
-const points = [1, 4, 12].map((value) => {
+const points = [1, 3, 5, 8].map((value) => {
   const { latents } = runOf([4, 4, 4], { gamma: value, steps: 8, sampler: "euler", rule: "cfg" }, 4);
   const drawn = latents.map((_, b) => Array.from({ length: 7 }, normal(b, 9, VALUES)));
   const draws = drawn.map((list) => { let k = 0; return () => list[k++]; });
@@ -49,6 +49,10 @@ const map = {
   found: places.flatMap(([x, y, s]) => [0, 6].map((label) => ({ at: [x, y, s, label], both: predict(x, y, s, label, [0, 0, 0, 0, 0]), push: push([x, y], s, label), clean: density(x, y, label) }))),
 };
 
+const VALUES_OF_CFG = [1, 2, 3, 4, 6, 8];
+const shapes = [[1, 1.05, 1.12, 1.2, 1.4, 1.7], [1, 0.98, 0.97, 1, 1.2, 1.6], [1, 1.2, 1.3, 1.35, 1.39, 1.5], [1, 1.01, 1, 1.01, 1, 1.01], [1, 2, 4, 8, 16, 32], [1.1, 1.05, 1, 0.95, 0.9, 0.85]];
+const marks = shapes.map((ratios) => ({ values: VALUES_OF_CFG, ratios, found: [1.1, 1.4].map((times) => markAt(VALUES_OF_CFG, ratios.map(Math.log), times)) }));
+
 const plain = (key, value) => (value instanceof Float64Array ? [...value] : value);
-process.stdout.write(JSON.stringify({ twenty: { ...twenty, records: twenty.records.slice(0, 3), pictures }, others, points, curve: curveOf(points), map,
+process.stdout.write(JSON.stringify({ twenty: { ...twenty, records: twenty.records.slice(0, 3), pictures }, others, points, curve: curveOf(points), map, marks,
   quantiles: [1, 2, 3, 7, 15, 31].map((freedom) => [freedom, studentsQuantile(freedom)]) }, plain));

@@ -16,7 +16,7 @@ from guidance_geometry.library import sampling
 from guidance_geometry.measure import levels
 from guidance_geometry.measure.curve import MEASURABLE, VISIBLE, Curve
 from guidance_geometry.measure.estimates import students_quantile, variety
-from guidance_geometry.measure.levels import Answer, query_levels
+from guidance_geometry.measure.levels import Answer, Level, query_levels
 from guidance_geometry.measure.measurement import Measurement
 from guidance_geometry.trace.record import run_record
 
@@ -155,7 +155,9 @@ def measured(exact, point, monkeypatch):
 
 def test_the_measures_are_those_of_the_library(browser, exact, monkeypatch):
     points, theirs = browser["points"], browser["curve"]
-    curve = Curve([point["value"] for point in points], [measured(exact, point, monkeypatch) for point in points])
+    curve = Curve(
+        [point["value"] for point in points], [measured(exact, point, monkeypatch) for point in points], unguided=1
+    )
     plain = tensor(points[0]["latents"])
     for k, (value, measurement) in enumerate(zip(curve.values, curve.points, strict=True)):
         mine = {
@@ -173,6 +175,19 @@ def test_the_measures_are_those_of_the_library(browser, exact, monkeypatch):
     assert theirs["least"] == curve.least
     for freedom, quantile in browser["quantiles"]:
         assert quantile == pytest.approx(students_quantile(freedom), rel=1e-6)
+
+
+def test_marks_are_read_off_curves_of_any_shape(browser):
+    """Parabolas, and those that rise as a line, fall first, flatten, jump, or never rise."""
+    one = torch.ones(1, dtype=torch.float64)
+    found = []
+    for curve in browser["marks"]:
+        levels = [[Level(s, one, one, ratio * one, one) for s in (1.6, 0.2)] for ratio in curve["ratios"]]
+        library = Curve(curve["values"], [Measurement(each) for each in levels], unguided=1)
+        marks = [library.mark(times) for times in (MEASURABLE, VISIBLE)]
+        assert curve["found"] == [mark and pytest.approx(mark.value) for mark in marks], curve["ratios"]
+        found += [mark is not None for mark in marks]
+    assert {True, False} == set(found)
 
 
 def test_the_map_is_an_exact_mixture_and_its_classifier_pushes_along_the_difference(browser):

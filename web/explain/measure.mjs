@@ -12,7 +12,8 @@ import { dot, minus, plus } from "./vectors.mjs";
 export const LEVELS = [12.8, 6.4, 3.2, 1.6, 0.8, 0.4, 0.2]; // noise over signal; the rms of clean latents is 1
 const [COARSE, FINE] = [0.8, 1.6]; // from here up a level tells of the prompt; up to here, how strange a picture is
 const SURE = 0.975;
-const MARKS = { measured: 1.1, seen: 1.4 }; // times the least ratio: the first change that can be measured, that is seen
+const MARKS = { measured: 1.1, seen: 1.4 }; // times as strange as unguided: the first change that can be measured, that is seen
+const UNGUIDED = 1; // the value of cfg at which nothing guides
 
 /** The sums of finished pictures, each its own noise in pairs +n and -n: [picture][level].
  * @param {Predict} predict @param {number} none
@@ -138,19 +139,45 @@ export function curveOf(points) {
     ratio: points.map(({ levels }) => denoisingRatio(levels)),
     variety: points.map(({ latents }) => variety(latents, points[0].latents)),
     ...Object.fromEntries(Object.entries(MARKS).flatMap(([name, times]) => {
-      const mark = crossing(values, total, Math.log(times));
+      const mark = markAt(values, total, times);
       return Number.isFinite(mark) ? [[name, [mark]]] : [];
     })),
   };
 }
 
-/** The value from which on a curve stays above its least by a rise, straight over ln of the value; infinite where it does not.
- * @param {number[]} values @param {number[]} heights @param {number} rise
+/** Which values the mark is read off: from the unguided one up to the first that is visibly strange.  @param {number[]} values @param {number[]} heights */
+function nearOf(values, heights) {
+  /** @type {number[]} */ const near = [];
+  for (let i = values.findIndex((value) => value >= UNGUIDED); i >= 0 && i < values.length && Number.isFinite(heights[i]); i += 1) {
+    near.push(i);
+    if (near.length > 1 && heights[i] - Math.min(...near.map((k) => heights[k])) > Math.log(MARKS.seen)) break;
+  }
+  return near;
+}
+
+/** The value from which on pictures are so many times as strange as unguided ones; NaN where none is.
+ *
+ * ratio = r + a d + b d^2 over d = value - 1, with a and b not below 0, by least squares of relative errors: Curve.mark.
+ * @param {number[]} values @param {number[]} heights ln of the ratios @param {number} times
  */
-export function crossing(values, heights, rise) {
-  const over = heights.map((height) => height - Math.min(...heights) - rise);
-  const last = over.findLastIndex((value) => value < 0);
-  if (last === values.length - 1) return Infinity;
-  const [left, right] = [Math.log(values[last]), Math.log(values[last + 1])];
-  return Math.exp(left + ((right - left) * -over[last]) / (over[last + 1] - over[last]));
+export function markAt(values, heights, times) {
+  const near = nearOf(values, heights);
+  if (near.length < 2) return NaN;
+  const ratios = near.map((i) => Math.exp(heights[i]));
+  const all = ratios.reduce((sum, ratio) => sum + ratio ** -2, 0);
+  /** @param {number[]} v */
+  const mean = (v) => v.reduce((sum, value, k) => sum + (value * ratios[k] ** -2) / all, 0);
+  const d = near.map((i) => values[i] - UNGUIDED);
+  const squares = d.map((value) => value ** 2);
+  const [line, square, rise] = [d, squares, ratios].map((v) => v.map((value) => value - mean(v)));
+  /** @param {number[]} v @param {number[]} w */
+  const product = (v, w) => mean(v.map((value, k) => value * w[k]));
+  const [xx, xy, yy, xr, yr] = [[line, line], [line, square], [square, square], [line, rise], [square, rise]].map(([v, w]) => product(v, w));
+  const both = xx * yy - xy ** 2;
+  let [a, b] = [(xr * yy - yr * xy) / both, (yr * xx - xr * xy) / both];
+  if (a < 0 || near.length < 3) [a, b] = [0, Math.max(yr / yy, 0)];
+  else if (b < 0) [a, b] = [Math.max(xr / xx, 0), 0];
+  const above = (times - 1) * (mean(ratios) - a * mean(d) - b * mean(squares));
+  const mark = UNGUIDED + (2 * above) / (a + Math.sqrt(a ** 2 + 4 * b * above));
+  return mark <= values[values.length - 1] ? Math.max(mark, values[0]) : NaN;
 }
