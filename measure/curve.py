@@ -13,7 +13,7 @@ from torch import Tensor
 from .estimates import Estimate, fine, jackknife, strength_gained
 from .measurement import Measurement, check_comparable
 
-MEASURABLE = 1.1  # times the least ratio of a curve: the first change that can be measured
+MEASURABLE = 1.1  # times the ratio of unguided pictures: the first change that can be measured
 VISIBLE = 1.4  # the first that is seen
 
 
