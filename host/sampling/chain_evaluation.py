@@ -72,7 +72,7 @@ class ChainEvaluation:
             negative = negative if self.has_uncond else None
         if not self.has_uncond and (wants_uncond or not plain):
             changes |= cond_for_uncond(model_options)
-        with self.embeddings.changed(x, seed):
+        with self.embeddings.override(x, seed):
             if self.combines_itself:
                 return self._ask_guider(changes, x, timestep, model_options, seed)
             conds = guider.conds["negative"] if negative is not None else None, guider.conds["positive"]

@@ -37,26 +37,28 @@ class ConditionEmbeddings:
         self.runner, self.models = runner, models
         self.draw: Callable[..., Tensor] | None = None
 
-    def changed(self, x: Tensor, seed: int | None) -> ExitStack:
+    def override(self, x: Tensor, seed: int | None) -> ExitStack:
         """A context in which the models of the run are told what the chain makes of the condition.  x [B, ...]"""
         runner, changes, guider = self.runner, ExitStack(), self.models.guider
         if runner.chain.embeds and self.draw is None:
             self.draw = step_noise(x, seed or 0)
         if runner.chain.embeds_at(runner.run, runner.sigma):
             asked = [(guider.inner_model, guider.conds), *((o.patcher.model, o.conds) for o in self.models.others)]
-            every = [(conds, self._told(model, conds, len(x))) for model, conds in asked]  # all, before any is changed
+            every = [
+                (conds, self._change_entries(model, conds, len(x))) for model, conds in asked
+            ]  # all, before any is changed
             for conds, changed in every:
                 changes.enter_context(adapter.override(conds, changed))
         return changes
 
-    def _told(self, model: Any, conds: Mapping[str, Any], batch: int) -> dict[str, list[dict]]:
+    def _change_entries(self, model: Any, conds: Mapping[str, Any], batch: int) -> dict[str, list[dict]]:
         """Conditions by name, of which the positive is the chain's; labels become embeddings, to share its batch."""
         changed = {}
         for name, entries in conds.items():
             if entries and (name == WORDS["cond"] or isinstance(model, LabelledModel)):
                 embed = self._embed if name == WORDS["cond"] else lambda place, y: y
                 changed[name] = [
-                    told(model, entry, batch, partial(embed, place)) for place, entry in enumerate(entries)
+                    change_entry(model, entry, batch, partial(embed, place)) for place, entry in enumerate(entries)
                 ]
         return changed
 
@@ -72,7 +74,7 @@ class ConditionEmbeddings:
         return runner.chain.embed(runner.run, runner.sigma, y, noise)
 
 
-def told(model: Any, entry: dict, batch: int, embed: Callable[[Tensor], Tensor]) -> dict:
+def change_entry(model: Any, entry: dict, batch: int, embed: Callable[[Tensor], Tensor]) -> dict:
     """An entry of a condition with another embedding.  Raises ValueError where its model reads none."""
     conds, labelled = entry["model_conds"], isinstance(model, LabelledModel)
     name = LABEL if labelled else TEXT
