@@ -6,6 +6,7 @@ One made for few steps, distilled, damaged, or read in another way than it was t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -38,12 +39,14 @@ def gate_of(levels: Sequence[Level]) -> Gate:
     """The gate, of what a model answers about its own pictures at cfg 1.
 
     A number refuses where its whole interval lies outside: a few pictures must not refuse a whole model. Where it is
-    far outside and its interval is not, more pictures are needed.
+    far outside and its interval is not, more pictures are needed. A model that is asked without a negative has no
+    prompt strength, so the ratio alone decides.
     """
     if any(float(level.expected.sum()) <= 0 for level in levels):
         return Gate("trace")
     ratios = [("strange" if ratio.value > 1 else "smooth", ratio, RATIO) for ratio in map(ratio_of, fine(levels))]
-    strength = [("strength", prompt_strength(levels), STRENGTH)]
+    kappa = prompt_strength(levels)
+    strength = [] if math.isnan(kappa.value) else [("strength", kappa, STRENGTH)]
     outside = [
         Gate(why, estimate, _lies_outside(estimate, within))
         for why, estimate, within in [*ratios, *strength]

@@ -240,6 +240,15 @@ def test_a_few_pictures_do_not_refuse_a_model_and_do_not_pass_it_either():
     assert "Measure more pictures" in PictureReport(shaky, shaky).text()
 
 
+def test_a_model_that_is_asked_without_a_negative_has_no_strength_and_is_told_by_its_ratio():
+    x = draw(LABELS, 7)
+    asked = [level._replace(along=0 * level.along, length=0 * level.length) for level in measured(x).levels]
+    assert math.isnan(Measurement(asked).strength.value)
+    assert gate_of(asked).applies
+    stranger = [level._replace(error=3 * level.error) for level in asked]
+    assert gate_of(stranger).why == "strange"
+
+
 def test_what_was_made_in_another_way_is_not_compared():
     x = draw(LABELS, 12)
     few, many = (measured(x, setting={"steps": steps}) for steps in (6, 50))
