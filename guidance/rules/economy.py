@@ -20,6 +20,7 @@ from .kinds import BeforeAlways, with_difference
 from .reuse import PAPER as ADAPTIVE
 
 FIRST_RATE = 1.0  # how fast e turns, before two differences are known
+SHORTEST = 1e-12  # length of a prediction of nothing, so that quotients stay finite
 LEAST_RATE = 0.3  # two that happen to agree promise less than that
 OPPOSED = 2**0.5  # length of the error of an e that has nothing to do with the true one any more
 DIRECTIONS = 9.0  # in which samples of a model differ most, as many as hold most of their variance
@@ -249,7 +250,7 @@ def _begin(p: Predictions, gamma: float) -> Progress:
 
 def _take_difference(p: Predictions, now: Progress, rate: Tensor) -> Progress:
     """What is known after a step with u."""
-    n, length, delta, zero = _ratio(p), norm(p.cond), promote(p.delta), torch.zeros_like(rate)
+    n, length, delta, zero = _ratio(p), norm(p.cond).clamp(min=SHORTEST), promote(p.delta), torch.zeros_like(rate)
     e = delta / per_item(size_at(n, length), delta)
     return now._replace(e=e, ratio=n, length=length, rate=rate, gap=zero, risk=zero, exposure=zero, taken=now.taken + 1)
 

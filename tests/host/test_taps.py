@@ -1,6 +1,5 @@
 """Taps in a job's prompt, without a server."""
 
-import asyncio
 import copy
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +15,7 @@ from guidance_geometry.host.editor.tap_places import Places, add_taps, set_epoch
 from guidance_geometry.host.editor.taps import handle_prompt, requested_taps
 from guidance_geometry.host.recording.run_recorder import is_recorded
 from guidance_geometry.nodes.tap import GGPipeTap
+from guidance_geometry.tests.host.queued import complete
 
 SETTINGS = {"capture": "numbers", "uncond_steps": 0, "epoch": 0}
 GRAPH = {
@@ -151,7 +151,7 @@ def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch
         return handle_prompt(body)["extra_data"]["guidance_geometry"]["user"]
 
     asked: Any = header or False
-    said = asyncio.run(answer(None) if header is ... else users.noting_who_asks(request=asked, handler=answer))
+    said = complete(answer(None) if header is ... else users.noting_who_asks(request=asked, handler=answer))
     assert said == user
     assert users.ASKING.get() is None
 

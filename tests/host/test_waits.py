@@ -38,9 +38,12 @@ def test_no_step_of_a_sampler_waits(device):
 
 
 def companies(worse, condition):
-    """Chains that hold the rules of every node for exact mixtures between them, as many in one as go together."""
-    found = []
-    for own in (acting(name, {"MODEL": worse, "CONDITIONING": condition}) for name in ALL if name != EMBEDDING):
+    """Chains that hold the rules of every node for exact mixtures between them, as many in one as go together.
+
+    Economy reads what it measured to decide whether a pass is made at all, so its steps wait for that.
+    """
+    found, able = [], [name for name in ALL if name not in (EMBEDDING, "GGEconomy")]
+    for own in (acting(name, {"MODEL": worse, "CONDITIONING": condition}) for name in able):
         for i, one in enumerate(found):
             with suppress(ValueError):
                 found[i] = reduce(Chain.then, own.rules, one)
