@@ -14,7 +14,7 @@ import sys
 
 from ...dev.places import HOST, ROOT
 
-SECONDS, MEGABYTES = 0.10, 3.0
+SECONDS, MEGABYTES = 0.10, 3.1  # 3.05 measured with 28 rules
 START = """
 import asyncio, gc, importlib.util, sys, time
 root, host = sys.argv[1:3]
