@@ -60,9 +60,9 @@ class Curve:
         return mark if mark.value <= self.values[-1] else None  # nan and inf are not
 
     def times_at(self, value: float) -> Estimate:
-        """How many times as strange pictures are at a value as at the least; straight between two values, as above.
+        """How many times as strange pictures are at a value as at the least, inf where the model expects no error.
 
-        It is inf where the model expects no error.
+        Between two values ln of the ratio is straight over ln of the value, or over the value where one is 0 or less.
         """
         place, places = self._place(min(max(value, self.values[0]), self.values[-1])), self._places
         after = min(max(int((places < place).sum()), 1), len(places) - 1)
@@ -82,7 +82,7 @@ class Curve:
         return strength_gained(point.levels, least.levels)
 
     def value_of(self, strength: float) -> float | None:
-        """The least value whose pictures show the prompt so strongly, between two values as above; None for none."""
+        """The least value whose pictures show the prompt so strongly, on a straight line between two; None for none."""
         strengths = [point.strength.value for point in self.points]
         pairs = list(zip(self.values, strengths, strict=True))
         if strengths[0] >= strength:
