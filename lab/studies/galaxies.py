@@ -10,15 +10,23 @@ from __future__ import annotations
 import io
 import math
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import Conv2d, ConvTranspose2d, LayerNorm, Linear
+from torch.nn.functional import avg_pool2d
 
 from ... import library as gg
 from ...dev.provision import CACHE, Wheel, unpack
+from ...guidance.vectors import flat
+from ...library.arena.distances import Moments, energy_distance
+from ...library.arena.worlds import TRUE, World, seed_of
 
 WHEEL = Wheel("galaxygrad==0.1.8", "galaxygrad", "10e7121e734eff4a4b39cb9eee4d7711c0c814e7de968645d6a2a927d74085ea")
 ADVICE = f"check the network: the weights of {WHEEL.package} are fetched from the package registry"
@@ -100,3 +108,106 @@ class Galaxies:
 def noise_levels(steps: int = STEPS) -> list[float]:
     """From the noisiest to 0, evenly in the logarithm."""
     return [*torch.linspace(math.log(HIGHEST), math.log(LOWEST), steps).exp().tolist(), 0.0]
+
+
+@dataclass(frozen=True)
+class OneLabel:
+    """A network with two surveys as a denoiser of one label: c is the prediction of `guided`, u of the other."""
+
+    network: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a picture."""
+        return self.network.shape
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Of the network."""
+        return self.network.facts
+
+    def __call__(self, x: Tensor, sigma: float, label: Sequence[int] | None = None) -> Tensor:  # x [B, 1, H, W]
+        """E[x0 | x].  Raises ValueError where a label beside the one is asked for."""
+        if label is not None and len(label) == 0:
+            raise ValueError("The rule needs another label, and this world has one.")
+        return self.network(x, sigma, None if label is None else self.network.guided)
+
+
+@dataclass(frozen=True, eq=False)
+class GalaxyWorld(World):
+    """Two networks that nobody here trained: pictures of `guided`, steered away from those of the other survey.
+
+    Nobody knows true galaxies; what a network draws without guidance stands for them.
+    """
+
+    name: str = "galaxies"
+    about: str = (
+        "Two score networks that nobody here trained, of galaxies as two telescopes see them: c is the one, u the "
+        "other. There is one label. What c draws at cfg 1 stands for the truth, so guidance can only keep it or leave "
+        "it; the question is which rule leaves it least at equal prompt strength."
+    )
+    many: int = 12
+    side: int = 32
+
+    distance_is = (
+        "energy distance to 1,000 pictures of plain cfg 1, over the mean distance between these; without bias, so it "
+        "may fall below 0"
+    )
+    right_is = "share that is nearer to pictures of its survey than of the other, by the same distance"
+
+    @property
+    def labels(self) -> int:
+        """The survey that is wanted."""
+        return 1
+
+    @cached_property
+    def network(self) -> Any:
+        """From its package."""
+        return Galaxies(self.side)
+
+    @cached_property
+    def denoiser(self) -> OneLabel:
+        """Of one label."""
+        return OneLabel(self.network)
+
+    @property
+    def sigmas(self) -> list[float]:
+        """Those on which the networks were trained."""
+        return noise_levels(20)
+
+    def draw(self, scale: float) -> Tensor:  # -> [TRUE, 1, H, W]
+        """Pictures of the wanted survey (cfg 1) or of the other (cfg 0)."""
+        return self.network.draw(scale, TRUE, seed_of("truth", self.name, scale) % 2**31, steps=20)
+
+    @cached_property
+    def surveys(self) -> tuple[Tensor, Tensor]:  # two of [TRUE, N]
+        """What stands for true pictures of the wanted survey, and of the other."""
+        return flat(self.draw(1.0)).double(), flat(self.draw(0.0)).double()
+
+    @cached_property
+    def sizes(self) -> tuple[Tensor, Tensor]:  # each []
+        """Mean distance between pictures of each survey."""
+        own, other = (torch.cdist(rows, rows).sum() / (TRUE * (TRUE - 1)) for rows in self.surveys)
+        return own, other
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Of the wanted survey's pictures in 8 x 8 fields."""
+        rows = coarse(self.surveys[0].reshape(TRUE, *self.denoiser.shape))
+        return Moments(rows.mean(dim=0, keepdim=True), torch.cov(rows.T))
+
+    def see(self, ends: Tensor) -> dict[str, Tensor]:
+        """Features are means of 8 x 8 fields; far: mean distance of each to pictures of its survey."""
+        rows = flat(ends).double()
+        own, other = (torch.cdist(rows, drawn).mean(dim=1, keepdim=True) for drawn in self.surveys)
+        is_other = own - self.sizes[0] / 2 > other - self.sizes[1] / 2
+        return {"features": coarse(ends.double()), "named": is_other[:, 0].long(), "far": own}
+
+    def distance(self, seen: Mapping[str, Tensor], times: Tensor) -> Tensor:
+        """Energy distance."""
+        return energy_distance(seen["far"], seen["apart"], self.sizes[0][None], times)
+
+
+def coarse(pictures: Tensor) -> Tensor:  # [B, 1, H, W] -> [B, 64]
+    """Means of 8 x 8 fields."""
+    return flat(avg_pool2d(pictures, pictures.shape[-1] // 8))

@@ -1,8 +1,8 @@
 """Hold every rule of the pack, and ComfyUI's own guidance nodes, against plain guidance, and write docs/which-rule.md.
 
 `python lab which_rule` runs what is missing in .cache/arena and writes the page, docs/which-rule.json, and a line on
-the help page of each rule. `--worlds`, `--seeds` and `--trials` as `guidance-geometry arena` has them; `--only-run`
-writes no page, `--page` sets the numbers of the JSON again.
+the help page of each rule. `--worlds`, `--seeds` and `--trials` as `guidance-geometry arena` has them; worlds of the
+page that are not named stay as they are. `--only-run` writes no page, `--page` sets the numbers of the JSON again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from ...library.arena.arena import PAPER
 from ...library.arena.entrants import HIGHEST, LEFT_OUT, PLAIN_GUIDANCE, Entrant, pack_entrants
 from ...library.arena.run import RESULT, USUAL, Size, choose_worlds, refuse_missing_packages, run_arena
 from ...library.arena.standing import BETTER, WORSE
+from ...library.arena.worlds import worlds
 from .. import markdown
+from .galaxies import GalaxyWorld
 
 PAGE, NUMBERS, HELP = ROOT / "docs" / "which-rule.md", ROOT / "docs" / "which-rule.json", ROOT / "web" / "docs"
 CACHE = ROOT / ".cache" / "arena"
@@ -168,12 +170,28 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Run what is missing, and read everything."""
     size = Size(given.seeds, given.trials)
     refuse_missing_packages(size)
-    worlds = choose_worlds([name for name in given.worlds.split(",") if name])
+    offered = {**worlds(), GalaxyWorld.name: GalaxyWorld()}
+    places = choose_worlds([name for name in given.worlds.split(",") if name], offered)
     entrants = [PLAIN_GUIDANCE, *pack_entrants().values(), *host_entrants()]
     if given.rules:
         wanted = given.rules.split(",")
         entrants = [one for one in entrants if any(word in one.name for word in wanted)]
-    return run_arena(entrants, worlds, given.folder, size, lambda line: print(line, flush=True))
+    return run_arena(entrants, places, given.folder, size, lambda line: print(line, flush=True))
+
+
+def with_others(result: Mapping[str, Any], page: Mapping[str, Any]) -> dict[str, Any]:
+    """A result, and behind it those worlds of the page that were not run now.
+
+    Raises ValueError where the page has others that were run in another way: one table has one size.
+    """
+    ran = {world["world"] for world in result["worlds"]}
+    others = [world for world in page["worlds"] if world["world"] not in ran]
+    differing = [name for name in ("release", "seeds", "trials", "torch") if result[name] != page[name]]
+    if others and differing:
+        names, ways = ", ".join(world["world"] for world in others), ", ".join(differing)
+        raise ValueError(f"The page has other {ways} for {names}. Run these worlds, too.")
+    order = [*worlds(), GalaxyWorld.name]
+    return {**result, "worlds": sorted([*others, *result["worlds"]], key=lambda world: order.index(world["world"]))}
 
 
 def main() -> None:
@@ -192,6 +210,7 @@ def main() -> None:
         result = measure(given)
         if given.only_run:
             return
+        result = with_others(result, json.loads(NUMBERS.read_text(encoding="utf-8")))
         NUMBERS.write_text(numbers_json(result), encoding="utf-8")
     result = json.loads(NUMBERS.read_text(encoding="utf-8"))
     markdown.write(PAGE, page(result))
