@@ -145,7 +145,7 @@ def neutral_of(chain: Chain) -> Chain | None:
 
 
 def neutral_knobs(rule: Any) -> Any:
-    """The same rule with the first combination of plain values for its knobs that it calls neutral, None if none is."""
+    """The rule with the first combination of plain values for its knobs that it calls neutral, None if none is."""
     trial = [rule]
     for name in getattr(rule, "__dataclass_fields__", {}):
         trial += [
@@ -221,7 +221,7 @@ def batch_is_singles(rule: Any) -> float:
 
 
 def every_rank(rule: Any) -> float:
-    """The same numbers as sound, picture and video; a rule that is blind to places must give the same numbers."""
+    """Play equal numbers as sound, picture and video; a rule that is blind to places must give equal results."""
     by_rank = {rank: play(rule, steps_of(rule, rank=rank)) for rank in SIDES}
     if any(not torch.isfinite(v).all() for results in by_rank.values() for v in results):
         return math.inf

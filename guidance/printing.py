@@ -17,7 +17,7 @@ Owner = TypeVar("Owner")
 
 
 def total(say: Callable[[Owner], str]) -> Callable[[Owner], str]:
-    """The same function without its faults: where it gives no text, the type of its object and the reason."""
+    """Make a function that never raises: where it gives no text, the type of its object and the reason."""
 
     def describe(thing: Owner) -> str:
         return _text(thing, say)
@@ -95,7 +95,7 @@ def _brief(value: Any) -> str:
 
 
 def words_of(thing: Any) -> str:
-    """Its `str`, of a fault its own words; empty where it gives none."""
+    """The `str` of an object, of a fault its message; empty where that raises."""
     try:
         return str(thing)
     except Exception:  # noqa: BLE001  any object of any pack

@@ -92,7 +92,7 @@ class SideBySide(Replace):
         return join_lanes(p, own, [guided for guided, _ in made]), Lanes(tuple(after for _, after in made), sigma)
 
     def stage(self, state: Lanes, following: Lanes, p: Predictions, gamma: float) -> Predictions:
-        """The same in a further evaluation of an outer step."""
+        """Guide a further evaluation of an outer step.  gamma: of the batch, which has none."""
         inside = Lanes(tuple(one.inside(following.began) for one in state.states))
         states = list(zip(inside.states, following.states, strict=True))
         began = p.level if following.began is None else following.began

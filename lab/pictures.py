@@ -43,7 +43,7 @@ def write_pixels(path: Path, pixels) -> None:
 
 
 def plain_webp(content: bytes, grain: int = GRAIN) -> bytes:
-    """The same frames and times as WebP, without EXIF block or text: a drawing to 7 of 255, a photograph nearly."""
+    """Frames and times of a picture as WebP, without EXIF block or text: a drawing to 7 of 255, a photograph nearly."""
     pixels, times = shorten(frames_of(content))
     drawn = colours(*pixels) <= MOST_COLOURS
     first, *rest = (Image.fromarray(round_to_grain(frame, grain) if drawn else frame) for frame in pixels)

@@ -43,7 +43,7 @@ class Estimate(NamedTuple):
         return self.text_to(2)
 
     def text_to(self, digits: int, unit: str = "") -> str:
-        """The same with so many digits after the point, and a unit behind."""
+        """The number with its interval, to so many digits after the point, and a unit behind."""
         if math.isnan(self.value):
             return "none"
         value, low, high = (f"{v:.{digits}f}" for v in self)

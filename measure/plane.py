@@ -76,7 +76,7 @@ class _Place(NamedTuple):
         return torch.where(self.share == 0, left, torch.where(self.share == 1, right, between))
 
     def read_first(self, rows: Tensor) -> Tensor:  # [B, S] -> [B]
-        """The same for rows that are no resamples, at the place of all samples."""
+        """What rows that are no resamples have at the place of all samples."""
         place = _Place(self.after[:1].expand(len(rows)), self.share[:1].expand(len(rows)))
         return place.read(rows)
 

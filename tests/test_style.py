@@ -19,6 +19,19 @@ def test_source_is_ascii():
     assert [name_of(file) for file in EVERY if not file.read_bytes().isascii()] == []
 
 
+def test_a_docstring_stands_alone():
+    """It is read by itself, in a tooltip or by `help`: nothing stands before it that it could point at."""
+    named, pointing = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module), re.compile(r"(The same|Its)\b")
+    found = [
+        f"{name_of(file)}:{node.body[0].lineno}"
+        for file in EVERY
+        if "tests" not in file.parts
+        for node in ast.walk(ast.parse(file.read_bytes()))
+        if isinstance(node, named) and pointing.match(ast.get_docstring(node) or "")
+    ]
+    assert found == []
+
+
 def test_a_file_in_nodes_defines_a_node():
     trees = {name_of(file): ast.walk(ast.parse(file.read_text(encoding="utf-8"))) for file in NODES}
     classes = {name: [one.name for one in tree if isinstance(one, ast.ClassDef)] for name, tree in trees.items()}

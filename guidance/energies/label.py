@@ -79,7 +79,7 @@ class LabelEnergy(PictureEnergy):
 
     @property
     def classifiers(self) -> tuple[Network, ...]:
-        """Its classifier."""
+        """The classifier whose label is wanted."""
         return (self.classifier,)
 
     @property

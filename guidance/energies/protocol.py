@@ -56,7 +56,7 @@ class Classifier(Network, Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Their names, in the order of the logits."""
+        """Names of the labels, in the order of the logits."""
         ...
 
     def logits(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float, /) -> Tensor:
@@ -121,7 +121,7 @@ class NetworkEnergy(PictureEnergy):
 
     @property
     def classifiers(self) -> tuple[Network, ...]:
-        """Its network."""
+        """The one network that is asked."""
         return (self.network,)
 
 

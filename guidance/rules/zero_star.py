@@ -72,7 +72,7 @@ class ZeroStar(BeforeAlways):
         return (None if still else self._scale_uncond(p)), following
 
     def stage(self, state: Wait, following: Wait, p: Predictions, gamma: float) -> Predictions | None:
-        """The same; None where the step began without a move."""
+        """Predictions whose u is x - s (x - u) in a further evaluation; None where the step began without a move."""
         return None if following.still else self._scale_uncond(p)
 
     def _most(self, run: Run, sigma: float) -> int:

@@ -174,7 +174,7 @@ class Second:
 
 
 def with_uncond(step: Recorded, u: Tensor, packing: Packed) -> Recorded:
-    """The same step with u, of every part of the sample."""
+    """A recorded step to which u is added, of every part of the sample."""
     seen = step.evaluation
     pairs = zip(seen.every_part, packing.split(u), strict=True)
     first, *others = (replace(one, uncond=own, stage=AFTERWARDS) for one, own in pairs)

@@ -164,7 +164,7 @@ class Call:
         return answer, sources
 
     def ask_again(self) -> tuple[Any, list[Tensor]]:
-        """The same, as it was in the first place."""
+        """Ask in the state of the first call: the answer, and the tensors that it goes back to."""
         with gone_back(self.before, self.part):
             return self.ask()
 
@@ -361,7 +361,7 @@ def pages_weights(patcher: ModelPatcher) -> bool:
 
 
 def staying(patcher: Any) -> ModelPatcher | None:  # a later host's MODEL knows more than a ModelPatcher
-    """The same MODEL, or VAE's, with weights that stay in place, itself where they do; None if there is no file of it.
+    """A MODEL, or VAE's, with weights that stay in place, itself where they do; None if there is no file of it.
 
     A host that pages weights loads the file a second time for this, and keeps it with the MODEL.
     """

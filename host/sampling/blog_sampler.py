@@ -47,7 +47,7 @@ class BlogSampler:
 
     @property
     def dry(self) -> BlogSampler:
-        """The same without its gradients, which act on predictions and noise, not on what the step makes of them."""
+        """The sampler without gradients, which act on predictions and noise, not on what the step makes of them."""
         return replace(self, steering=RATES)
 
     def count(self, sigmas: Tensor) -> int:

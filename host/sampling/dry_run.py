@@ -180,7 +180,7 @@ class Network:
 
 
 class Stop(Network):
-    """The same, where a sampler ends at its first call."""
+    """A network whose first call ends the sampler."""
 
     def __call__(self, *given, **rest) -> NoReturn:
         raise Asked(_noise_of(sys._getframe(1)))

@@ -54,7 +54,7 @@ def insist_same(subject: Subject, model: Any, latent: dict, conditions: tuple | 
 
 
 def hosts_latent(subject: Subject, model: Any, latent: dict, cfg: float, conditions: tuple | None = None) -> dict:
-    """Its LATENT."""
+    """LATENT of the host's own sampling node."""
     both = conditions or (subject.positive(model), subject.negative(model))
     return host_nodes().common_ksampler(model, SEED, STEPS, cfg, "euler", "simple", *both, dict(latent))[0]
 

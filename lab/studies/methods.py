@@ -41,7 +41,7 @@ def sheet(name: str, title: str, runs: dict[str, Tensor], heads: Sequence[str], 
 
 
 def two_runs(out: Path) -> str:
-    """The same noise at gamma 1 and 4, and how many pictures the judge recognises."""
+    """Draw one noise at gamma 1 and 4, and say how many pictures the judge recognises."""
     runs = {f"\u03b3 = {gamma:g}": run(gamma) for gamma in (1.0, 4.0)}
     ends = {name: one.end for name, one in runs.items()}
     title = "The same noise, without and with guidance"
@@ -56,7 +56,7 @@ def recognised(x0: Tensor) -> int:
 
 
 def four_methods(out: Path) -> str:
-    """The same noise by four methods, and how many pictures the judge recognises."""
+    """Draw one noise by four methods, and say how many pictures the judge recognises."""
     runs = {name: method(name) for name in METHODS}
     ends = {name: one.end for name, one in runs.items()}
     sheet("four-methods", "The same noise, four methods for a label", ends, runs["CFG"].trace.header["labels"], out)
@@ -104,7 +104,7 @@ def agreement_rows(trace: Trace) -> Iterator[list[str]]:
 
 
 def exact_agreement() -> str:
-    """The same of a model and a classifier that are known exactly: one arrow."""
+    """Compare gradient and difference where model and classifier are known exactly: they are one arrow."""
     columns = beside(ClassifierRun(gg.make_mixture((3, 16, 16), classes=3, seed=0), torch.arange(4) % 3, 3.0).trace())
     assert columns is not None, "a run with a gradient"
     cosine, gradient, delta = columns

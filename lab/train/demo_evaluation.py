@@ -304,7 +304,7 @@ def classifier_table(bench: Bench, guides: list[nn.Module], samples: int) -> lis
 
 
 def real_row(bench: Bench, images: Tensor) -> dict[str, float]:  # training images whose labels cycle
-    """The same measures of as many real images: what no model can beat."""
+    """Measure as many real images: what no model can beat."""
     found = bench.measure(images[: bench.protocol.samples])
     return {
         "accuracy": found["accuracy"],

@@ -67,7 +67,7 @@ class Cell:
 
     @property
     def as_schedule(self) -> tuple[float, ...]:
-        """Its effective scale of every step; where that is unknown, what the rule was handed."""
+        """The effective scale of every step; where that is unknown, what the rule was handed."""
         return tuple(h if math.isnan(s) else s for s, h in zip(self.steps, self.handed, strict=True))
 
 

@@ -41,7 +41,7 @@ class Standings:
 
     @cached_property
     def resamples(self) -> Resamples:
-        """The same for every cell."""
+        """Draws of pictures, alike for every cell."""
         return Resamples.of(self.arena.many, self.arena.world.labels, self.half)
 
     @cached_property
